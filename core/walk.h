@@ -1,0 +1,37 @@
+/*
+ * walk.h - one pass over an archive's metadata
+ *
+ * Counts what no single entry can tell: how many names each file has, how much there is in all,
+ * and whether any entry has extended attributes. It descends as a reader of the mount would, so
+ * it counts exactly what is shown, and what is damaged costs only itself. Only targets that have
+ * links are kept.
+ */
+#ifndef CORE_WALK_H
+#define CORE_WALK_H
+
+#include <stdatomic.h>
+
+#include "core/accessor.h"
+
+enum { WALK_DEPTH_MAX = 1024 };
+
+struct walk_totals {
+	uint64_t entries; /* of all kinds, the root included */
+	uint64_t bytes;	  /* content of files, each counted once */
+	uint64_t damaged; /* entries and directories that could not be read */
+	bool attributes;  /* some entry has extended attributes, inode flags or a project id */
+};
+
+struct walk;
+
+/* Walks the whole archive; waits as long as it takes, or until *stop is set: -ECANCELED. */
+int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, struct error *err);
+void walk_free(struct walk *walk);
+DEFINE_CLEANUP(struct walk, walk_free);
+
+const struct walk_totals *walk_totals(const struct walk *walk);
+
+/* How many names the file with this number has, at least 1. */
+uint32_t walk_links(const struct walk *walk, uint64_t number);
+
+#endif
