@@ -13,8 +13,6 @@
 
 struct accessor;
 
-enum { ACCESSOR_NONE = 2 }; /* no such name */
-
 /* Checks what an archive must have before anything of it is shown: version, prelude, the root's
    table and entry, the payload file's start. payload is NULL for a unified archive; a split one
    without payload is refused unless metadata_only. */
@@ -36,10 +34,13 @@ int accessor_dir(struct accessor *a, const struct io *io, uint64_t number, struc
 int accessor_entry(struct accessor *a, const struct io *io, uint64_t number, struct entry *e,
 		   struct entry_more *more, struct error *err);
 
-/* One name of a directory without decoding the rest of it, by the goodbye table. ACCESSOR_NONE
-   only says that the table does not lead there: the name may exist, see goodbye.h. */
+/* One name of a directory without decoding the rest of it, see dir_decode_one(). */
 int accessor_find(struct accessor *a, const struct io *io, uint64_t number, const char *name,
 		  size_t len, struct dir_entry *found, struct error *err);
+
+/* The number of the regular file whose FILENAME is at the offset, if there is one. */
+int accessor_number_at(struct accessor *a, const struct io *io, uint64_t start, uint64_t *number,
+		       struct error *err);
 
 /* A hardlink's stored path, with its NUL; path has FORMAT_PATH_MAX + 1 bytes. */
 int accessor_link_path(struct accessor *a, const struct io *io, uint64_t number, char *path,

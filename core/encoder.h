@@ -1,10 +1,11 @@
 /*
  * encoder.h - writing an archive, byte for byte as the reference does
  *
- * Calls follow the archive: root, then children depth first, each directory begun and ended. A
- * file's data comes in pieces that add up to the announced size. What the encoder cannot know,
- * such as sorting the children, is the caller's. Memory: the records of the directories that are
- * open.
+ * Calls follow the archive: the root, then its children depth first, each directory begun and
+ * ended, at last encoder_finish(). A file's data comes in pieces that add up to the announced
+ * size. What the encoder cannot know, such as the order of the children, is the caller's. Calls
+ * that do not fit what was begun, wrong sizes and names that no reader would take are -EINVAL.
+ * Memory: one record for each child of the directories that are open.
  *
  * Ownership: borrows the sinks. After an error only encoder_free() may be called.
  */
@@ -15,6 +16,7 @@
 #include "core/cleanup.h"
 #include "core/format.h"
 
+/* Where the bytes of an archive go, in order: all n of them or an error. */
 struct sink {
 	int (*write)(struct sink *sink, const void *bytes, size_t n, struct error *err);
 };
@@ -25,6 +27,7 @@ struct encoder_xattr {
 	size_t value_len;
 };
 
+/* The mode's type bits say what the entry is and must agree with the call. */
 struct encoder_meta {
 	struct format_stat stat;
 	const struct encoder_xattr *xattrs; /* in the order in which they are to be stored */
@@ -58,6 +61,9 @@ int encoder_device(struct encoder *e, const char *name, const struct encoder_met
 		   uint64_t dev_major, uint64_t dev_minor, struct error *err);
 int encoder_fifo_or_socket(struct encoder *e, const char *name, const struct encoder_meta *m,
 			   struct error *err);
+
+/* A further name of a file that is already in the archive; its path is relative to the root,
+   without a slash in front, at most FORMAT_PATH_MAX bytes. */
 int encoder_hardlink(struct encoder *e, const char *name, uint64_t target_start,
 		     const char *target_path, struct error *err);
 

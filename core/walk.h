@@ -13,8 +13,6 @@
 
 #include "core/accessor.h"
 
-enum { WALK_DEPTH_MAX = 1024 };
-
 struct walk_totals {
 	uint64_t entries; /* of all kinds, the root included */
 	uint64_t bytes;	  /* content of files, each counted once */

@@ -6,12 +6,16 @@
  * read-only mount could show, can be asked for as
  *
  *     user.pxar.flags   the archive's flag bits, as 0x...
- *     user.pxar.chattr  the same as letters for chattr(1), as in "ai"
+ *     user.pxar.chattr  those that chattr(1) has letters for, in the order of lsattr(1): "ia"
  *     user.pxar.projid  the project id, decimal
  *
- * unless the archive has names of its own that begin so. A stored name that Linux cannot show
- * (empty, over 255 bytes, without a known namespace, repeated, or one that is rebuilt from other
- * items) is left out; the first of equal names wins.
+ * each where it is not zero, and unless the entry has stored names of its own that begin so. A
+ * stored name that Linux cannot show (empty, over 255 bytes, outside user., trusted. and
+ * security., repeated, or one that is rebuilt from other items) is left out; the first of equal
+ * names wins.
+ *
+ * Only what entry_decode() accepted may be asked about. What an entry's flags rule out is
+ * answered without reading.
  */
 #ifndef CORE_XATTR_H
 #define CORE_XATTR_H
@@ -28,7 +32,8 @@ enum {
 	XATTR_LIST_MAX = 65536 /* what a listing may take in Linux */
 };
 
-/* Appends the names, each with its NUL. 0; 1 would wait; -E2BIG; other < 0. */
+/* Appends the names, each with its NUL: stored ones in their order, then those that are rebuilt.
+   0; 1 would wait; -E2BIG; other < 0. */
 int xattr_list(struct window *w, const struct entry *e, const struct entry_more *more,
 	       const struct xattr_view *view, struct buffer *names, struct error *err);
 
