@@ -1,0 +1,349 @@
+#define FUSE_USE_VERSION 314
+#include "daemon/dispatch.h"
+
+#include <fuse_lowlevel.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/log.h"
+#include "daemon/ops.h"
+
+enum { MAX_BACKGROUND = 64, CONGESTION = 48 }; /* requests the kernel keeps in flight */
+
+struct dispatch {
+	struct fs *fs;
+	uv_loop_t *loop;
+	struct dispatch_hooks hooks;
+	unsigned busy;
+	bool answering_init;
+};
+
+/* A request on its way through the pool. */
+struct job {
+	uv_work_t work;
+	struct dispatch *d;
+	fuse_req_t req;
+	ops_handler *handler;
+	struct request rq;
+	char name[];
+};
+
+int dispatch_new(struct dispatch **out, struct fs *fs, uv_loop_t *loop,
+		 const struct dispatch_hooks *hooks, struct error *err)
+{
+	struct dispatch *d = calloc(1, sizeof(*d));
+
+	if (!d)
+		return error_set(err, ENOMEM, "out of memory");
+	d->fs = fs;
+	d->loop = loop;
+	d->hooks = *hooks;
+	*out = d;
+	return 0;
+}
+
+void dispatch_free(struct dispatch *d)
+{
+	free(d);
+}
+
+bool dispatch_answers_init(struct dispatch *d)
+{
+	bool answering = d->answering_init;
+
+	d->answering_init = false;
+	return answering;
+}
+
+unsigned dispatch_busy(const struct dispatch *d)
+{
+	return d->busy;
+}
+
+/* Runs the handler and answers: true; false when it would wait and may not. */
+static bool run(struct fs *fs, fuse_req_t req, ops_handler *handler, const struct request *rq,
+		bool may_wait)
+{
+	const struct io io = { .may_wait = may_wait };
+	struct reply reply = reply_init(fs->buffers);
+	struct error err = { 0 };
+	int r = handler(fs, &io, rq, &reply, &err);
+
+	if (r < 0)
+		reply_error(req, &err);
+	else if (r == 0)
+		reply_send(req, &reply);
+	reply_release(&reply);
+	return r <= 0;
+}
+
+static void refuse(fuse_req_t req, int code, const char *why)
+{
+	struct error err;
+
+	error_set(&err, code, "%s", why);
+	reply_error(req, &err);
+}
+
+static void job_run(uv_work_t *work)
+{
+	struct job *job = (struct job *)work;
+
+	if (fuse_req_interrupted(job->req)) {
+		refuse(job->req, EINTR, "interrupted");
+		return;
+	}
+	if (!run(job->d->fs, job->req, job->handler, &job->rq, true))
+		refuse(job->req, EIO, "a handler that may wait did not");
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+	struct job *job = (struct job *)work;
+	struct dispatch *d = job->d;
+
+	if (status < 0) /* cancelled before it ran */
+		refuse(job->req, EINTR, "cancelled");
+	free(job);
+	if (--d->busy == 0)
+		d->hooks.on_idle(d->hooks.arg);
+}
+
+static void hop(struct dispatch *d, fuse_req_t req, ops_handler *handler, const struct request *rq)
+{
+	size_t n = rq->name ? strlen(rq->name) + 1 : 0;
+	struct job *job = calloc(1, sizeof(*job) + n);
+
+	if (!job) {
+		refuse(req, ENOMEM, "out of memory");
+		return;
+	}
+	job->d = d;
+	job->req = req;
+	job->handler = handler;
+	job->rq = *rq;
+	if (n) {
+		memcpy(job->name, rq->name, n);
+		job->rq.name = job->name;
+	}
+	d->busy++;
+	uv_queue_work(d->loop, &job->work, job_run, job_done);
+}
+
+static void serve(fuse_req_t req, ops_handler *handler, struct request rq)
+{
+	struct dispatch *d = fuse_req_userdata(req);
+
+	rq.uid = fuse_req_ctx(req)->uid;
+	if (!run(d->fs, req, handler, &rq, false))
+		hop(d, req, handler, &rq);
+}
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+	struct dispatch *d = userdata;
+	unsigned want = FUSE_CAP_ASYNC_READ | FUSE_CAP_READDIRPLUS | FUSE_CAP_PARALLEL_DIROPS |
+			FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_NO_OPEN_SUPPORT |
+			FUSE_CAP_NO_OPENDIR_SUPPORT;
+
+	/* Splicing was measured slower than writing from memory. Without READDIRPLUS_AUTO, listings
+	   always bring attributes: it saves a lookup for each entry. */
+	if (!d->fs->no_attributes)
+		want |= FUSE_CAP_POSIX_ACL;
+	conn->want = conn->capable & want;
+	conn->max_background = MAX_BACKGROUND;
+	conn->congestion_threshold = CONGESTION;
+	conn->time_gran = 1;
+	d->answering_init = true;
+	d->hooks.on_init(d->hooks.arg);
+}
+
+static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	serve(req, ops_lookup, (struct request){ .number = parent, .name = name });
+}
+
+static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	(void)n;
+	serve(req, ops_forget, (struct request){ .number = ino });
+}
+
+static void on_forget_multi(fuse_req_t req, size_t n, struct fuse_forget_data *forgets)
+{
+	(void)n;
+	(void)forgets;
+	serve(req, ops_forget, (struct request){ 0 });
+}
+
+static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	serve(req, ops_getattr, (struct request){ .number = ino });
+}
+
+static void on_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	serve(req, ops_readlink, (struct request){ .number = ino });
+}
+
+static void on_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)fi;
+	serve(req, ops_not_needed, (struct request){ .number = ino });
+}
+
+static struct request piece(fuse_ino_t ino, size_t size, off_t offset)
+{
+	return (struct request){ .number = ino, .size = size, .offset = (uint64_t)offset };
+}
+
+static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		    struct fuse_file_info *fi)
+{
+	(void)fi;
+	serve(req, ops_read, piece(ino, size, offset));
+}
+
+static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+		       struct fuse_file_info *fi)
+{
+	(void)fi;
+	serve(req, ops_readdir, piece(ino, size, offset));
+}
+
+static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset,
+			   struct fuse_file_info *fi)
+{
+	(void)fi;
+	serve(req, ops_readdirplus, piece(ino, size, offset));
+}
+
+static void on_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	serve(req, ops_statfs, (struct request){ .number = ino });
+}
+
+static void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	serve(req, ops_getxattr, (struct request){ .number = ino, .name = name, .size = size });
+}
+
+static void on_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	serve(req, ops_listxattr, (struct request){ .number = ino, .size = size });
+}
+
+/* The mount is read-only, so these come only when somebody has remounted it. */
+static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		       struct fuse_file_info *fi)
+{
+	(void)attr;
+	(void)to_set;
+	(void)fi;
+	serve(req, ops_refuse, (struct request){ .number = ino });
+}
+
+static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	(void)mode;
+	(void)rdev;
+	serve(req, ops_refuse, (struct request){ .number = parent, .name = name });
+}
+
+static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	on_mknod(req, parent, name, mode, 0);
+}
+
+static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	on_mknod(req, parent, name, 0, 0);
+}
+
+static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	(void)target;
+	on_mknod(req, parent, name, 0, 0);
+}
+
+static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
+		      const char *new_name, unsigned flags)
+{
+	(void)new_parent;
+	(void)new_name;
+	(void)flags;
+	on_mknod(req, parent, name, 0, 0);
+}
+
+static void on_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	(void)ino;
+	on_mknod(req, parent, name, 0, 0);
+}
+
+static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+		      struct fuse_file_info *fi)
+{
+	(void)fi;
+	on_mknod(req, parent, name, mode, 0);
+}
+
+static void on_write(fuse_req_t req, fuse_ino_t ino, const char *bytes, size_t n, off_t offset,
+		     struct fuse_file_info *fi)
+{
+	(void)bytes;
+	(void)fi;
+	serve(req, ops_refuse, piece(ino, n, offset));
+}
+
+static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t n,
+			 struct fuse_file_info *fi)
+{
+	(void)mode;
+	on_write(req, ino, NULL, (size_t)n, offset, fi);
+}
+
+static void on_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+			size_t n, int flags)
+{
+	(void)value;
+	(void)n;
+	(void)flags;
+	on_mknod(req, ino, name, 0, 0);
+}
+
+static void on_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	on_mknod(req, ino, name, 0, 0);
+}
+
+const struct fuse_lowlevel_ops dispatch_ops = {
+	.init = on_init,
+	.lookup = on_lookup,
+	.forget = on_forget,
+	.forget_multi = on_forget_multi,
+	.getattr = on_getattr,
+	.readlink = on_readlink,
+	.open = on_open,
+	.opendir = on_open,
+	.read = on_read,
+	.readdir = on_readdir,
+	.readdirplus = on_readdirplus,
+	.statfs = on_statfs,
+	.getxattr = on_getxattr,
+	.listxattr = on_listxattr,
+	.setattr = on_setattr,
+	.mknod = on_mknod,
+	.mkdir = on_mkdir,
+	.unlink = on_unlink,
+	.rmdir = on_unlink,
+	.symlink = on_symlink,
+	.rename = on_rename,
+	.link = on_link,
+	.create = on_create,
+	.write = on_write,
+	.fallocate = on_fallocate,
+	.setxattr = on_setxattr,
+	.removexattr = on_removexattr,
+};
