@@ -25,8 +25,10 @@ static int read_preamble(struct accessor *a, struct window *w, struct error *err
 	int r;
 
 	r = entry_decode_header(w, 0, size, &header, err);
-	if (r < 0 || header.type != FORMAT_VERSION)
-		return r;
+	if (r < 0)
+		return r == -EUCLEAN ? error_wrap(err, "not a pxar archive") : r;
+	if (header.type != FORMAT_VERSION)
+		return 0;
 	r = window_get(w, FORMAT_HEADER_SIZE, 8, &bytes, err);
 	if (r < 0)
 		return r;
@@ -62,7 +64,7 @@ static int check_root(struct accessor *a, struct window *w, struct error *err)
 				 "the table at the end belongs to a directory at %" PRIu64
 				 ", not to the root",
 				 g.entry);
-	r = entry_decode(w, a->archive.root, g.end, a->archive.split, &root, NULL, err);
+	r = entry_decode(w, a->archive.root, g.offset, a->archive.split, &root, NULL, err);
 	if (r < 0)
 		return r;
 	if (root.kind != ENTRY_DIRECTORY)
@@ -145,6 +147,8 @@ static int directory_end(const struct accessor *a, uint64_t number, uint64_t *en
 	if (number & ENTRY_NON_DIRECTORY)
 		return error_set(err, ENOTDIR, "%#" PRIx64 " is not a directory", number);
 	*end = number == ENTRY_ROOT ? a->archive.meta->size : number;
+	if (*end > a->archive.meta->size)
+		return error_set(err, EUCLEAN, "no directory ends at %" PRIu64, *end);
 	return 0;
 }
 
@@ -180,8 +184,8 @@ static int decode_directory(struct accessor *a, struct window *w, uint64_t numbe
 	r = goodbye_open(w, end, &g, err);
 	if (r)
 		return r;
-	r = entry_decode(w, g.entry ? g.entry : a->archive.root, end, a->archive.split, e, more,
-			 err);
+	r = entry_decode(w, g.entry ? g.entry : a->archive.root, g.offset, a->archive.split, e,
+			 more, err);
 	if (r)
 		return r;
 	if (e->kind != ENTRY_DIRECTORY)

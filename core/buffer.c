@@ -10,6 +10,10 @@ static uint8_t *grow(struct buffer *b, size_t n)
 
 	if (b->failed)
 		return NULL;
+	if (n > SIZE_MAX / 2 - b->len) { /* doubling would wrap */
+		b->failed = true;
+		return NULL;
+	}
 	if (n > b->room - b->len) {
 		room = b->room ? b->room * 2 : 256;
 		while (room - b->len < n)

@@ -15,6 +15,7 @@ enum {
 	EXPECT_NEAR = 128 * 1024, /* gaps up to this are cheaper to read than to seek over */
 	EXPECT_MAX = 2 * 1024 * 1024,
 	SAME_HASH_MAX = 16,
+	WASTE_MAX = 4 * 1024 * 1024,
 };
 
 /* A directory of which entries are being decoded. */
@@ -54,7 +55,7 @@ static int open_directory(struct decoding *d, uint64_t end, struct error *err)
 	if (r)
 		return r;
 	offset = d->g.entry ? d->g.entry : d->archive->root;
-	r = entry_decode(&d->w, offset, end, d->archive->split, &d->self, &more, err);
+	r = entry_decode(&d->w, offset, d->g.offset, d->archive->split, &d->self, &more, err);
 	if (r)
 		return r < 0 ? error_wrap(err, "directory at %" PRIu64, offset) : r;
 	if (d->self.kind != ENTRY_DIRECTORY)
@@ -104,25 +105,25 @@ static int check_hardlink(struct decoding *d, uint64_t offset, uint64_t start, s
 
 /* Decodes the child whose FILENAME ends at offset; *end is where it ends. */
 static int decode_child(struct decoding *d, const struct goodbye_child *child, uint64_t offset,
-			struct entry *e, uint64_t *end, struct error *err)
+			struct entry *e, struct entry_more *more, uint64_t *end, struct error *err)
 {
 	bool split = d->archive->split;
-	struct entry_more more;
-	uint64_t limit;
 	int r;
 
-	/* The size of a split archive's file may count data that lies in the payload file. */
-	if (!checked_add(child->start, child->size, &limit) || limit > d->g.offset)
-		limit = split ? d->g.offset : 0;
-	r = entry_decode(&d->w, offset, split ? d->g.offset : limit, split, e, &more, err);
+	r = entry_decode(&d->w, offset, d->g.offset, split, e, more, err);
 	if (r)
 		return r;
-	*end = e->kind == ENTRY_DIRECTORY ? limit : more.end;
-	if (*end != limit && !(split && e->kind == ENTRY_FILE))
+	if (split && e->kind == ENTRY_FILE) {
+		/* Its recorded size may count data that lies in the payload file. */
+		*end = more->end;
+		return 0;
+	}
+	if (!checked_add(child->start, child->size, end) || *end > d->g.offset ||
+	    (*end != more->end && e->kind != ENTRY_DIRECTORY))
 		return error_set(err, EUCLEAN,
-				 "entry at %" PRIu64 " ends at %" PRIu64
-				 ", its record says %" PRIu64,
-				 offset, *end, limit);
+				 "entry at %" PRIu64 ": its record gives it %" PRIu64
+				 " bytes from %" PRIu64 " on",
+				 offset, child->size, child->start);
 	if (e->kind == ENTRY_DIRECTORY)
 		return check_directory(d, offset, *end, e, err);
 	if (e->kind == ENTRY_HARDLINK)
@@ -137,6 +138,7 @@ struct filling {
 	struct goodbye_child *children; /* by start */
 	struct buffer names;
 	uint64_t cover;		 /* where the last good entry ended */
+	uint64_t waste;		 /* bytes of items decoded for entries that turned out damaged */
 	uint64_t near, expected; /* up to where reading together, and a hint, have been arranged */
 };
 
@@ -170,6 +172,13 @@ static void look_ahead(struct filling *f, uint64_t i)
 	}
 }
 
+static int pass_on(struct error *err, const struct error *why, int r)
+{
+	if (err)
+		*err = *why;
+	return r;
+}
+
 static void note(struct filling *f, const struct error *why, uint64_t at)
 {
 	struct dir *dir = f->dir;
@@ -199,49 +208,67 @@ static void fill_damaged(struct dir_entry *e, uint64_t offset)
 	e->entry = (struct entry){ .number = offset | ENTRY_NON_DIRECTORY, .flags = ENTRY_DAMAGED };
 }
 
+static void hide(struct filling *f, const struct error *why, uint64_t at)
+{
+	f->dir->hidden++;
+	note(f, why, at);
+}
+
+/* Good entries lie side by side, so decoding them takes time in proportion to their bytes. Damaged
+   ones may be made to share a long row of items, which WASTE_MAX bounds. */
+static int decode_beside(struct filling *f, const struct goodbye_child *child, uint64_t offset,
+			 struct entry *e, struct error *err)
+{
+	struct entry_more more = { 0 };
+	uint64_t end;
+	int r;
+
+	if (child->start < f->cover)
+		return error_set(err, EUCLEAN,
+				 "it lies inside the entry before it, which ends at %" PRIu64,
+				 f->cover);
+	if (f->waste > WASTE_MAX)
+		return error_set(err, EUCLEAN, "too much was damaged before it");
+	r = decode_child(f->d, child, offset, e, &more, &end, err);
+	if (r)
+		f->waste += more.attrs.end - more.attrs.start;
+	else
+		f->cover = end;
+	return r;
+}
+
 static int add_child(struct filling *f, const struct goodbye_child *child, struct error *err)
 {
 	struct dir *dir = f->dir;
 	struct dir_entry *e = &dir->entries[dir->count];
 	struct error why = { 0 };
 	struct format_string name;
-	uint64_t offset, end;
+	uint64_t offset;
 	int r;
 
 	if (child->start < f->d->children) {
 		error_set(&why, EUCLEAN, "outside of the directory's children");
-		dir->hidden++;
-		note(f, &why, child->start);
+		hide(f, &why, child->start);
 		return 0;
 	}
 	r = entry_decode_name(&f->d->w, child->start, f->d->g.offset, &name, &offset, &why);
 	if (is_malformed(r)) {
-		dir->hidden++;
-		note(f, &why, child->start);
+		hide(f, &why, child->start);
 		return 0;
 	}
-	if (r) { /* a name that cannot be read now may be there the next time: list nothing */
-		*err = why;
-		return r;
-	}
+	if (r) /* a name that cannot be read now may be there the next time: list nothing */
+		return pass_on(err, &why, r);
 	e->start = child->start;
 	r = add_name(f, &name, e, err);
 	if (r)
 		return r;
-	r = decode_child(f->d, child, offset, &e->entry, &end, &why);
-	if (!r && child->start < f->cover)
-		r = error_set(&why, EUCLEAN,
-			      "it lies inside the entry before it, which ends at %" PRIu64,
-			      f->cover);
-	if (r == 0) {
-		f->cover = end;
-	} else if (is_entrys_own(r)) {
+	r = decode_beside(f, child, offset, &e->entry, &why);
+	if (r && !is_entrys_own(r))
+		return pass_on(err, &why, r);
+	if (r) {
 		fill_damaged(e, offset);
 		dir->damaged++;
 		note(f, &why, child->start);
-	} else {
-		*err = why;
-		return r;
 	}
 	dir->count++;
 	return 0;
@@ -251,7 +278,9 @@ static int by_start(const void *a, const void *b)
 {
 	const struct goodbye_child *x = a, *y = b;
 
-	return x->start < y->start ? -1 : x->start > y->start;
+	if (x->start != y->start)
+		return x->start < y->start ? -1 : 1;
+	return x->size < y->size ? -1 : x->size > y->size;
 }
 
 static int compare_names(const char *a, size_t a_len, const char *b, size_t b_len)
@@ -409,16 +438,57 @@ static int match_name(struct decoding *d, const struct goodbye_child *child, con
 		      size_t len, uint64_t *offset, struct error *err)
 {
 	struct format_string stored;
+	struct error why = { 0 };
 	int r;
 
 	if (child->start < d->children)
 		return DIR_NONE;
-	r = entry_decode_name(&d->w, child->start, d->g.offset, &stored, offset, err);
+	r = entry_decode_name(&d->w, child->start, d->g.offset, &stored, offset, &why);
 	if (is_malformed(r))
 		return DIR_NONE;
 	if (r)
-		return r;
+		return pass_on(err, &why, r);
 	return stored.len == len && !memcmp(stored.bytes, name, len) ? 0 : DIR_NONE;
+}
+
+/* Whether a record says that its child goes on where this one begins. The content of a file can
+   look like an entry, and a record can lead to it. Split archives have no content in between, and
+   sizes that tell nothing. */
+static int is_claimed(struct decoding *d, const struct goodbye_child *child, bool *claimed,
+		      struct error *err)
+{
+	CLEANUP(freep) struct goodbye_child *all = NULL;
+	int r;
+
+	*claimed = false;
+	if (d->archive->split)
+		return 0;
+	all = calloc(d->g.count, sizeof(*all));
+	if (!all)
+		return error_set(err, ENOMEM, "out of memory for %" PRIu64 " records", d->g.count);
+	r = goodbye_read(&d->w, &d->g, all, err);
+	for (uint64_t i = 0; !r && i < d->g.count; i++)
+		if (all[i].start < child->start && child->start - all[i].start < all[i].size)
+			*claimed = true;
+	return r;
+}
+
+/* Decodes the child of which match_name() said that it is the one. */
+static int decode_match(struct decoding *d, const struct goodbye_child *child, uint64_t offset,
+			struct dir_entry *found, struct error *err)
+{
+	struct entry_more more;
+	uint64_t end;
+	bool claimed;
+	int r;
+
+	r = is_claimed(d, child, &claimed, err);
+	if (r)
+		return r;
+	if (claimed)
+		return DIR_NONE; /* decoding the directory tells which of the two is good */
+	*found = (struct dir_entry){ .start = child->start };
+	return decode_child(d, child, offset, &found->entry, &more, &end, err);
 }
 
 int dir_decode_one(const struct dir_archive *archive, const struct io *io, uint64_t end,
@@ -426,7 +496,7 @@ int dir_decode_one(const struct dir_archive *archive, const struct io *io, uint6
 {
 	CLEANUP(release_window) struct decoding d = { .archive = archive, .io = io };
 	struct goodbye_child same[SAME_HASH_MAX];
-	uint64_t offset, child_end;
+	uint64_t offset;
 	size_t n;
 	int r;
 
@@ -442,12 +512,8 @@ int dir_decode_one(const struct dir_archive *archive, const struct io *io, uint6
 	qsort(same, n, sizeof(*same), by_start);
 	for (size_t i = 0; i < n; i++) {
 		r = match_name(&d, &same[i], name, len, &offset, err);
-		if (r == DIR_NONE)
-			continue;
-		if (r)
-			return r;
-		*found = (struct dir_entry){ .start = same[i].start };
-		return decode_child(&d, &same[i], offset, &found->entry, &child_end, err);
+		if (r != DIR_NONE)
+			return r ? r : decode_match(&d, &same[i], offset, found, err);
 	}
 	return DIR_NONE;
 }
@@ -484,5 +550,8 @@ const struct dir_entry *dir_at(const struct dir *dir, uint64_t offset)
 		else
 			high = middle;
 	}
+	/* A damaged one may lie inside a good one: its record is all that there is of it. */
+	while (low && dir->entries[low - 1].entry.flags & ENTRY_DAMAGED)
+		low--;
 	return low ? &dir->entries[low - 1] : NULL;
 }

@@ -57,8 +57,8 @@ void dir_free(struct dir *dir);
 DEFINE_CLEANUP(struct dir, dir_free);
 
 /* Finds one name by the goodbye table and decodes only that entry; *found has no name. 0; 1 would
-   wait; DIR_NONE when the table does not lead there, which a damaged or forged one may not although
-   the name exists; < 0. */
+   wait; DIR_NONE when the table does not lead there, or not beyond doubt, which a damaged or forged
+   one may not although the name exists; < 0. */
 enum { DIR_NONE = 2 };
 int dir_decode_one(const struct dir_archive *archive, const struct io *io, uint64_t end,
 		   const char *name, size_t len, struct dir_entry *found, struct error *err);
@@ -66,7 +66,8 @@ int dir_decode_one(const struct dir_archive *archive, const struct io *io, uint6
 /* The entry of that name, or NULL. */
 const struct dir_entry *dir_find(const struct dir *dir, const char *name, size_t len);
 
-/* The entry in which the offset lies (from its FILENAME on), or NULL. */
+/* The last good entry that begins, with its FILENAME, at or before the offset, or NULL. If any one
+   holds the offset, it is this one. */
 const struct dir_entry *dir_at(const struct dir *dir, uint64_t offset);
 
 #endif

@@ -335,7 +335,11 @@ static int decode_items(struct decoding *d, uint64_t at, struct error *err)
 		d->more->attrs.end = d->more->end = at;
 		if (at == d->limit)
 			return decode_nothing(d, err);
+		header.type = 0;
 		r = entry_decode_header(d->w, at, d->limit, &header, err);
+		/* What is wrong with the next entry, or with the table, costs only that. */
+		if (header.type == FORMAT_FILENAME || header.type == FORMAT_GOODBYE)
+			return decode_nothing(d, err);
 		if (r)
 			return r;
 		if (!is_attribute(header.type))
@@ -344,8 +348,6 @@ static int decode_items(struct decoding *d, uint64_t at, struct error *err)
 		if (r)
 			return r;
 	}
-	if (header.type == FORMAT_FILENAME || header.type == FORMAT_GOODBYE)
-		return decode_nothing(d, err);
 	d->more->end = at + header.size;
 	return decode_terminal(d, at, &header, err);
 }

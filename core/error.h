@@ -19,7 +19,8 @@ struct error {
 	char text[480];
 };
 
-/* Both return the negative code, so that a check is one statement. err may be NULL. */
+/* Both return the negative code, so that a check is one statement. err may be NULL, but then
+   error_wrap() does not know the code any more and says -EIO. */
 int error_set(struct error *err, int code, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

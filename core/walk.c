@@ -26,6 +26,7 @@ struct pending {
 
 struct walking {
 	struct accessor *a;
+	const atomic_bool *stop;
 	struct walk *walk;
 	size_t targets_room;
 	struct pending *stack;
@@ -132,11 +133,12 @@ static int walk_directory(struct walking *w, struct error *err)
 	struct walk_totals *totals = &w->walk->totals;
 	struct pending at = w->stack[--w->n_stack];
 	CLEANUP(dir_freep) struct dir *dir = NULL;
+	struct error why = { 0 };
 	int r;
 
-	r = accessor_dir(w->a, &waiting, at.number, &dir, err);
+	r = accessor_dir(w->a, &waiting, at.number, &dir, &why);
 	if (r == -ENOMEM)
-		return r;
+		return error_set(err, -r, "%s", why.text);
 	if (r < 0) {
 		totals->damaged++;
 		return 0;
@@ -152,6 +154,11 @@ static int walk_directory(struct walking *w, struct error *err)
 	return 0;
 }
 
+static int stopped(struct error *err)
+{
+	return error_set(err, ECANCELED, "stopped");
+}
+
 /* Turns FILENAME offsets into numbers; what is no file there has no links. */
 static int number_targets(struct walking *w, struct error *err)
 {
@@ -161,13 +168,15 @@ static int number_targets(struct walking *w, struct error *err)
 	merge_targets(walk);
 	for (size_t i = 0; i < walk->n_targets; i++) {
 		struct error why;
-		int r = accessor_number_at(w->a, &waiting, walk->targets[i].key,
-					   &walk->targets[i].key, &why);
+		int r;
 
-		if (r == -ENOMEM) {
-			*err = why;
-			return r;
-		}
+		if (*w->stop)
+			return stopped(err);
+		r = accessor_number_at(w->a, &waiting, walk->targets[i].key, &walk->targets[i].key,
+				       &why);
+
+		if (r == -ENOMEM)
+			return error_set(err, -r, "%s", why.text);
 		if (!r)
 			walk->targets[kept++] = walk->targets[i];
 	}
@@ -178,7 +187,7 @@ static int number_targets(struct walking *w, struct error *err)
 int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, struct error *err)
 {
 	CLEANUP(walk_freep) struct walk *walk = calloc(1, sizeof(*walk));
-	CLEANUP(release_stack) struct walking w = { .a = a, .walk = walk };
+	CLEANUP(release_stack) struct walking w = { .a = a, .stop = stop, .walk = walk };
 	int r;
 
 	if (!walk)
@@ -187,7 +196,7 @@ int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, str
 	r = push(&w, ENTRY_ROOT, 0, err);
 	while (r == 0 && w.n_stack) {
 		if (*stop)
-			return error_set(err, ECANCELED, "stopped");
+			return stopped(err);
 		r = walk_directory(&w, err);
 	}
 	if (r == 0)

@@ -23,6 +23,7 @@ static int fetch(struct window *w, uint64_t offset, size_t n, struct error *err)
 {
 	uint64_t left = offset <= w->source->size ? w->source->size - offset : 0;
 	size_t want = n > w->fill ? n : w->fill;
+	struct error ahead = { 0 };
 	uint8_t *bytes;
 	int r;
 
@@ -36,7 +37,11 @@ static int fetch(struct window *w, uint64_t offset, size_t n, struct error *err)
 		w->room = want;
 	}
 	w->len = 0;
-	r = source_read(w->source, w->io, offset, w->bytes, want, err);
+	r = source_read(w->source, w->io, offset, w->bytes, want, want > n ? &ahead : err);
+	if (r < 0 && want > n) { /* maybe only what was not asked for is unreadable */
+		want = n;
+		r = source_read(w->source, w->io, offset, w->bytes, want, err);
+	}
 	if (r)
 		return r;
 	w->start = offset;

@@ -24,7 +24,8 @@ struct window {
 struct window window_init(struct source *source, const struct io *io, size_t fill);
 void window_release(struct window *w);
 
-/* Lends n bytes from the offset on: 0; 1 would wait; < 0. Bounded by the source, not by fill. */
+/* Lends n bytes from the offset on: 0; 1 would wait; < 0. Bounded by the source, not by fill, and
+   only those n need be readable. */
 int window_get(struct window *w, uint64_t offset, size_t n, const uint8_t **bytes,
 	       struct error *err);
 
