@@ -1,0 +1,31 @@
+/*
+ * pack-tree.h - a directory tree into an archive
+ *
+ * Children are visited in the order of their names' bytes, depth first, each opened relative to
+ * its parent and never through a symbolic link, so that nothing that happens to the tree
+ * meanwhile leads out of it. What cannot be read is reported and left out.
+ */
+#ifndef TOOLS_PACK_TREE_H
+#define TOOLS_PACK_TREE_H
+
+#include <signal.h>
+
+#include "tools/pack-options.h"
+#include "tools/pack-output.h"
+#include "tools/pack-report.h"
+
+/* What no walk descends below: readers have the same limit. */
+enum { TREE_DEPTH_MAX = 1024 };
+
+struct tree_job {
+	struct options *options;      /* its excludes are added to, and taken back */
+	struct sink *meta, *payload;  /* payload: NULL for a unified archive */
+	const struct output_id *skip; /* files to leave out: the archive itself */
+	size_t n_skip;
+	const volatile sig_atomic_t *stop; /* set: give up, -EINTR */
+	struct report *report;
+};
+
+int tree_pack(const struct tree_job *job, struct error *err);
+
+#endif
