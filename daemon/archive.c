@@ -24,6 +24,7 @@ static int payload_beside(const char *path, char **out, struct error *err)
 	return 0;
 }
 
+/* *out stays NULL when the archive is a unified one by its name. */
 static int open_payload(struct source **out, const char *path, const char *given, struct error *err)
 {
 	CLEANUP(freep) char *beside = NULL;
@@ -35,7 +36,12 @@ static int open_payload(struct source **out, const char *path, const char *given
 	if (r < 0 || !beside)
 		return r;
 	r = source_open_file(out, beside, err);
-	return r == -ENOENT ? 0 : r; /* accessor_open() tells whether it is missed */
+	if (r == -ENOENT)
+		return error_set(err, ENOENT,
+				 "there is no %s with its contents; give --payload FILE, or "
+				 "--metadata-only for names and attributes alone",
+				 beside);
+	return r;
 }
 
 int archive_open(struct archive **out, const char *path, const char *payload, bool metadata_only,
@@ -51,7 +57,7 @@ int archive_open(struct archive **out, const char *path, const char *payload, bo
 	if (!metadata_only) {
 		r = open_payload(&contents, path, payload, err);
 		if (r < 0)
-			return r;
+			return error_wrap(err, "%s", path);
 	}
 	r = archive_open_sources(out, TAKE(meta), TAKE(contents), metadata_only, err);
 	return r < 0 ? error_wrap(err, "%s", path) : 0;

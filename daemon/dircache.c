@@ -228,6 +228,8 @@ bool dircache_is_wanted(struct dircache *c, uint64_t number)
 		c->wanted[at].lookups = 0;
 	}
 	wanted = ++c->wanted[at].lookups > WANTED_AFTER;
+	if (wanted) /* where that decoding hangs, most others still get on without */
+		c->wanted[at].lookups = 0;
 	uv_mutex_unlock(&c->lock);
 	return wanted;
 }

@@ -49,10 +49,11 @@ void dispatch_free(struct dispatch *d)
 
 bool dispatch_answers_init(struct dispatch *d)
 {
-	bool answering = d->answering_init;
-
+	/* Pool threads ask too; by then it is not written any more. */
+	if (!d->answering_init)
+		return false;
 	d->answering_init = false;
-	return answering;
+	return true;
 }
 
 unsigned dispatch_busy(const struct dispatch *d)
@@ -109,6 +110,16 @@ static void job_done(uv_work_t *work, int status)
 		d->hooks.on_idle(d->hooks.arg);
 }
 
+/* Whoever asked does not wait any more. A job that has begun goes on. Called while the loop's
+   thread reads the interruption, and a job lives until that thread has run job_done(). */
+static void on_interrupt(fuse_req_t req, void *data)
+{
+	struct job *job = data;
+
+	(void)req;
+	uv_cancel((uv_req_t *)&job->work);
+}
+
 static void hop(struct dispatch *d, fuse_req_t req, ops_handler *handler, const struct request *rq)
 {
 	size_t n = rq->name ? strlen(rq->name) + 1 : 0;
@@ -127,6 +138,7 @@ static void hop(struct dispatch *d, fuse_req_t req, ops_handler *handler, const 
 		job->rq.name = job->name;
 	}
 	d->busy++;
+	fuse_req_interrupt_func(req, on_interrupt, job);
 	uv_queue_work(d->loop, &job->work, job_run, job_done);
 }
 
@@ -148,7 +160,7 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 
 	/* Splicing was measured slower than writing from memory. Without READDIRPLUS_AUTO, listings
 	   always bring attributes: it saves a lookup for each entry. */
-	if (!d->fs->no_attributes)
+	if (!fs_has_no_attributes(d->fs))
 		want |= FUSE_CAP_POSIX_ACL;
 	conn->want = conn->capable & want;
 	conn->max_background = MAX_BACKGROUND;

@@ -2,6 +2,13 @@
 
 #include <stdlib.h>
 
+#include "daemon/log.h"
+
+enum { STOP_MS = 1000 }; /* what the walk gets to notice that it is not wanted any more */
+
+/* Not lost: a walk that hangs uses it until the process has ended. */
+static struct fs *volatile left_in_use;
+
 int fs_new(struct fs **out, struct archive *archive, size_t dir_cache_bytes, bool scan,
 	   struct error *err)
 {
@@ -30,6 +37,11 @@ void fs_free(struct fs *fs)
 {
 	if (!fs)
 		return;
+	if (fs->scan && !scan_stop(fs->scan, STOP_MS)) {
+		log_warn("counting links hangs; ending without it");
+		left_in_use = fs;
+		return;
+	}
 	scan_free(fs->scan);
 	inodes_free(fs->inodes);
 	dircache_free(fs->dirs);
@@ -38,14 +50,9 @@ void fs_free(struct fs *fs)
 	free(fs);
 }
 
-void fs_settle(struct fs *fs, int scan_wait_ms)
+bool fs_has_no_attributes(const struct fs *fs)
 {
-	const struct walk *walk;
+	const struct walk *walk = scan_result(fs->scan);
 
-	if (scan_wait_ms < 0)
-		scan_wait_end(fs->scan);
-	else
-		scan_wait(fs->scan, (unsigned)scan_wait_ms);
-	walk = scan_result(fs->scan);
-	fs->no_attributes = walk && !walk_totals(walk)->attributes && !walk_totals(walk)->damaged;
+	return walk && !walk_totals(walk)->attributes && !walk_totals(walk)->damaged;
 }

@@ -18,18 +18,18 @@ struct fs {
 	struct inodes *inodes;
 	struct scan *scan;
 	struct reply_buffers *buffers;
-	bool pxar_xattrs;   /* user.pxar.* are listed */
-	bool no_attributes; /* nothing in the archive has any: let the kernel stop asking */
+	bool pxar_xattrs; /* user.pxar.* are listed */
 };
 
 /* Takes over the archive, also when it fails. */
 int fs_new(struct fs **out, struct archive *archive, size_t dir_cache_bytes, bool scan,
 	   struct error *err);
+
+/* The process is about to end: where the walk hangs in the archive, what it uses is left alone. */
 void fs_free(struct fs *fs);
 DEFINE_CLEANUP(struct fs, fs_free);
 
-/* Waits for the scan that long, or for ever when it is negative, and then decides what depends on
-   it. The last thing before the first request. */
-void fs_settle(struct fs *fs, int scan_wait_ms);
+/* Nothing in the archive has attributes, as far as is known: the kernel may stop asking. */
+bool fs_has_no_attributes(const struct fs *fs);
 
 #endif

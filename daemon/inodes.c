@@ -5,7 +5,8 @@
 #include <string.h>
 #include <uv.h>
 
-enum { RECENT = 2048 }; /* entries */
+/* Enough for what a listing brings before its reader asks about each. */
+enum { RECENT = 16384 };
 
 struct recent {
 	uint64_t number; /* that was asked for: a hardlink's own, while entry is its target's */
@@ -53,7 +54,7 @@ static bool recall(struct inodes *inodes, uint64_t number, struct recent *out)
 	bool found;
 
 	uv_mutex_lock(&inodes->lock);
-	found = recent->number == number;
+	found = number && recent->number == number; /* 0: nothing is remembered there yet */
 	if (found)
 		*out = *recent;
 	uv_mutex_unlock(&inodes->lock);
@@ -74,7 +75,8 @@ static int resolve(struct inodes *inodes, const struct io *io, uint64_t number,
 {
 	int r;
 
-	if (recall(inodes, number, found))
+	/* A hardlink's own number is remembered for inodes_follow() alone. */
+	if (recall(inodes, number, found) && found->entry.number == number)
 		return 0;
 	*found = (struct recent){ .number = number };
 	r = accessor_entry(inodes->accessor, io, number, &found->entry, NULL, err);

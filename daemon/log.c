@@ -6,6 +6,7 @@
 #include <fuse_log.h>
 #include <pthread.h>
 #include <signal.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -97,6 +98,14 @@ const char *log_name(char *text, size_t size, const void *bytes, size_t n)
 	return text;
 }
 
+/* A pipe that nobody reads must not stop the mount. What is writable takes a line whole. */
+static bool is_writable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
+	return poll(&p, 1, 0) == 1 && p.revents & POLLOUT;
+}
+
 /* False when the line is lost. Syslog keeps its own counsel. */
 static bool write_line(enum log_level level, const char *text)
 {
@@ -111,7 +120,7 @@ static bool write_line(enum log_level level, const char *text)
 		return true;
 	}
 	line[n++] = '\n';
-	return write(STDERR_FILENO, line, n) == (ssize_t)n;
+	return is_writable(STDERR_FILENO) && write(STDERR_FILENO, line, n) == (ssize_t)n;
 }
 
 static void emit(enum log_level level, const char *text)

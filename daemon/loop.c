@@ -71,8 +71,11 @@ static void on_signal(uv_signal_t *handle, int number)
 {
 	struct loop *l = handle->data;
 
-	if (l->ending)
-		give_up(l, "told to end again");
+	if (l->ending) {
+		if (dispatch_busy(l->dispatch))
+			give_up(l, "told to end again");
+		return; /* it is about to */
+	}
 	log_info("%s: unmounting", strsignal(number));
 	end(l, 0);
 }
@@ -106,7 +109,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* While mounting, a signal must not end the process and leave the mount behind. */
+/* While mounting and unmounting, a signal must not end the process and leave the mount behind. */
 static void block_signals(int how)
 {
 	sigset_t set;
@@ -135,6 +138,23 @@ static int start(struct loop *l, struct error *err)
 	return 0;
 }
 
+static void on_late_signal(int number)
+{
+	(void)number;
+	_exit(0);
+}
+
+/* Nothing is mounted any more, so all is well; what is left is to free memory, and to wait for a
+   scan that may hang in a read. */
+static void let_signals_end_it(void)
+{
+	struct sigaction sa = { .sa_handler = on_late_signal };
+
+	for (size_t i = 0; i < N_SIGNALS; i++)
+		sigaction(signals[i], &sa, NULL);
+	block_signals(SIG_UNBLOCK);
+}
+
 static int mount_and_serve(struct loop *l, struct error *err)
 {
 	const struct dispatch_hooks hooks = { .on_init = on_init, .on_idle = on_idle, .arg = l };
@@ -152,6 +172,7 @@ static int mount_and_serve(struct loop *l, struct error *err)
 		return r;
 	block_signals(SIG_UNBLOCK);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
+	block_signals(SIG_BLOCK); /* it is ending, and must not end before it has unmounted */
 	close_handles(l);
 	return l->result;
 }
@@ -168,5 +189,7 @@ int loop_run(const struct loop_mount *mount, struct error *err)
 	uv_run(&l.uv, UV_RUN_DEFAULT); /* lets the handles close */
 	uv_loop_close(&l.uv);
 	dispatch_free(l.dispatch);
+	if (r == 0)
+		let_signals_end_it();
 	return r;
 }

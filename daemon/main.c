@@ -19,9 +19,11 @@ struct main {
 static int mount_answers(void *arg, struct error *err)
 {
 	struct main *m = arg;
+	int r = background_ready(&m->background, err);
 
-	log_info("%s is mounted on %s", m->options.archive, m->options.mountpoint);
-	return background_ready(&m->background, err);
+	if (!r)
+		log_info("%s is mounted on %s", m->options.archive, m->options.mountpoint);
+	return r;
 }
 
 /* libuv reads the size of its pool from the environment when the pool is first used. */
@@ -47,7 +49,10 @@ static int open_fs(struct fs **out, const struct options *o, struct error *err)
 	if (r < 0)
 		return r;
 	(*out)->pxar_xattrs = o->pxar_xattrs;
-	fs_settle(*out, o->scan == OPTIONS_SCAN_WAIT ? -1 : (int)o->scan_wait_ms);
+	if (o->scan == OPTIONS_SCAN_WAIT)
+		scan_wait_end((*out)->scan);
+	else
+		scan_wait((*out)->scan, o->scan_wait_ms);
 	return 0;
 }
 

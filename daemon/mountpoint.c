@@ -2,6 +2,7 @@
 #include "daemon/mountpoint.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,57 +28,9 @@ static const char *quote(char text[NAME_SIZE], const char *path)
 	return log_name(text, NAME_SIZE, path, strlen(path));
 }
 
-static int refuse_dead(const char *path, struct error *err)
-{
-	char name[NAME_SIZE];
-
-	quote(name, path);
-	return error_set(err, ENOTCONN,
-			 "%s: a dead mount is here, its program has gone; clear it with "
-			 "'pxar-mount --unmount' or 'fusermount3 -u'",
-			 name);
-}
-
-static int refuse_mounted(const char *path, struct error *err)
-{
-	CLEANUP(freep) char *line = NULL;
-	char name[NAME_SIZE], source[NAME_SIZE];
-	struct mountinfo m;
-
-	/* Without a table nothing can be said against it. */
-	if (mountinfo_find(path, &line, &m, NULL) != 0 || strcmp(m.type, MOUNTPOINT_TYPE) != 0)
-		return 0;
-	return error_set(err, EBUSY, "%s: %s is mounted here already", quote(name, path),
-			 quote(source, m.source));
-}
-
-int mountpoint_check(const char *path, char **resolved, struct error *err)
-{
-	CLEANUP(freep) char *real = realpath(path, NULL);
-	char name[NAME_SIZE];
-	struct stat st;
-	int r;
-
-	if (!real || stat(real, &st) < 0) {
-		r = errno;
-		if (r == ENOTCONN)
-			return refuse_dead(path, err);
-		quote(name, path);
-		errno = r;
-		return error_set(err, r, "mountpoint %s: %m", name);
-	}
-	if (!S_ISDIR(st.st_mode))
-		return error_set(err, ENOTDIR, "mountpoint %s: not a directory", quote(name, path));
-	r = refuse_mounted(real, err);
-	if (r < 0)
-		return r;
-	*resolved = TAKE(real);
-	return 0;
-}
-
-/* The path as the mount table has it. A slash at its end would lead into the mount, which may be
-   dead or somebody else's; without it only the directories above are looked at. */
-static char *resolve_mounted(const char *path)
+/* The path as the mount table has it. A slash at its end would lead into what is mounted, which may
+   be dead or somebody else's; without it only the directories above are looked at. */
+static char *resolve(const char *path)
 {
 	CLEANUP(freep) char *copy = strdup(path);
 
@@ -86,6 +39,55 @@ static char *resolve_mounted(const char *path)
 	for (size_t n = strlen(copy); n > 1 && copy[n - 1] == '/'; n--)
 		copy[n - 1] = '\0';
 	return realpath(copy, NULL);
+}
+
+/* It may be dead as well: the kernel answers for its root out of memory, and asking further could
+   hang on one that is alive. */
+static int refuse_mounted(const char *path, const char *source, struct error *err)
+{
+	char name[NAME_SIZE], what[NAME_SIZE];
+
+	return error_set(err, EBUSY,
+			 "mountpoint %s: %s is mounted here already; 'pxar-mount --unmount' ends "
+			 "it, dead or alive",
+			 quote(name, path), quote(what, source));
+}
+
+static int refuse_unusable(const char *path, int code, struct error *err)
+{
+	char name[NAME_SIZE];
+
+	quote(name, path);
+	if (code == ENOTCONN)
+		return error_set(err, code,
+				 "mountpoint %s: a dead mount is here, its program has gone; clear "
+				 "it with 'pxar-mount --unmount' or 'fusermount3 -u'",
+				 name);
+	return error_set(err, code, "mountpoint %s: %s", name, strerror(code));
+}
+
+int mountpoint_check(const char *path, char **resolved, struct error *err)
+{
+	CLEANUP(freep) char *real = resolve(path), *line = NULL;
+	struct mountinfo m;
+	struct stat st;
+	bool mounted;
+	int code;
+
+	if (!real)
+		return refuse_unusable(path, errno, err);
+	/* Without a table nothing can be said against it. */
+	mounted =
+		mountinfo_find(real, &line, &m, NULL) == 0 && strcmp(m.type, MOUNTPOINT_TYPE) == 0;
+	code = stat(real, &st) < 0 ? errno : 0;
+	if (mounted && code != ENOTCONN) /* whoever may look into it */
+		return refuse_mounted(path, m.source, err);
+	if (!code && !S_ISDIR(st.st_mode))
+		code = ENOTDIR;
+	if (code)
+		return refuse_unusable(path, code, err);
+	*resolved = TAKE(real);
+	return 0;
 }
 
 /* What a program wrote before it closed its end; later lines are of no interest. */
@@ -149,7 +151,7 @@ static int refuse_busy(const char *path, struct error *err)
 
 	return error_set(err, EBUSY,
 			 "%s is busy: something still uses it; close that, or detach it with "
-			 "umount -l",
+			 "'umount -l' or 'fusermount3 -uz'",
 			 quote(name, path));
 }
 
@@ -172,7 +174,7 @@ static int unmount_as_user(char *path, struct error *err)
 
 int mountpoint_unmount(const char *path, struct error *err)
 {
-	CLEANUP(freep) char *real = resolve_mounted(path), *line = NULL;
+	CLEANUP(freep) char *real = resolve(path), *line = NULL;
 	char name[NAME_SIZE];
 	struct mountinfo m;
 	int r;

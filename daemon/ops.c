@@ -242,6 +242,12 @@ static int entry_line(struct fs *fs, const struct io *io, const struct dir *dir,
 	return 0;
 }
 
+/* The next line does not fit any more. An empty reply would say that the listing has ended. */
+static int end_piece(const struct request *rq, const struct reply *reply, struct error *err)
+{
+	return reply->len ? 0 : error_set(err, EINVAL, "no entry fits in %zu bytes", rq->size);
+}
+
 /* Fills the reply from the offset on, as far as it goes without waiting. */
 static int list(struct fs *fs, const struct io *io, const struct request *rq, const struct dir *dir,
 		bool plus, struct reply *reply, struct error *err)
@@ -252,7 +258,8 @@ static int list(struct fs *fs, const struct io *io, const struct request *rq, co
 
 	if (rq->offset == 0) {
 		line = dot(".", rq->number, 1);
-		add_line(reply, &line, plus);
+		if (!add_line(reply, &line, plus))
+			return end_piece(rq, reply, err);
 	}
 	if (rq->offset <= 1) {
 		r = inodes_parent(fs->inodes, io, rq->number, &parent, err);
@@ -260,14 +267,14 @@ static int list(struct fs *fs, const struct io *io, const struct request *rq, co
 			return r;
 		line = dot("..", parent, DOTS);
 		if (!add_line(reply, &line, plus))
-			return 0;
+			return end_piece(rq, reply, err);
 	}
 	for (uint64_t i = rq->offset > DOTS ? rq->offset - DOTS : 0; i < dir->count; i++) {
 		r = entry_line(fs, io, dir, i, &line);
 		if (r)
 			return reply->len ? 0 : r;
 		if (!add_line(reply, &line, plus))
-			return 0;
+			return end_piece(rq, reply, err);
 	}
 	return 0;
 }
@@ -354,7 +361,7 @@ int ops_getxattr(struct fs *fs, const struct io *io, const struct request *rq, s
 	int r;
 
 	/* The kernel stops asking: several questions for each file that is listed are saved. */
-	if (fs->no_attributes)
+	if (fs_has_no_attributes(fs))
 		return error_set(err, ENOSYS, "the archive has no attributes");
 	r = inodes_entry(fs->inodes, io, rq->number, &e, err);
 	if (r)
@@ -376,8 +383,9 @@ int ops_listxattr(struct fs *fs, const struct io *io, const struct request *rq, 
 	struct entry e;
 	int r;
 
-	/* Not ENOSYS, which would make listing fail: a file without attributes has an empty list. */
-	if (fs->no_attributes)
+	/* Not ENOSYS, which would make listing fail: a file without attributes has an empty list.
+	 */
+	if (fs_has_no_attributes(fs))
 		return answer_bytes(rq, &names, reply, err);
 	r = inodes_entry(fs->inodes, io, rq->number, &e, err);
 	if (!r && e.flags)

@@ -74,7 +74,7 @@ static const struct option table[] = {
 
 	{ "foreground", 'f', FLAG(foreground), .group = "Running",
 	  .help = "stay in the foreground, log to standard error" },
-	{ "verbose", 'v', FLAG(verbose), .help = "log what goes on as well" },
+	{ "verbose", 'v', FLAG(verbose), .help = "log debug messages as well" },
 	{ "debug", 'd', FLAG(debug), .help = "-f, -v and every request and reply" },
 	{ "help", 'h', FLAG(help), .help = "print this and exit" },
 	{ "version", 'V', FLAG(version), .help = "print versions and exit" },

@@ -56,6 +56,12 @@ int scan_start(struct scan **out, struct accessor *a, bool wanted, struct error 
 	return 0;
 }
 
+bool scan_stop(struct scan *scan, unsigned timeout_ms)
+{
+	scan->stop = true;
+	return scan_wait(scan, timeout_ms) != SCAN_RUNNING;
+}
+
 void scan_free(struct scan *scan)
 {
 	if (!scan)

@@ -22,6 +22,10 @@ enum scan_state {
 /* Borrows the accessor. When not wanted, the state is SCAN_OFF from the start. */
 int scan_start(struct scan **out, struct accessor *a, bool wanted, struct error *err);
 
+/* Tells the walk to stop, and whether it has within that time. One that hangs in the archive does
+   not, and goes on using the accessor. */
+bool scan_stop(struct scan *scan, unsigned timeout_ms);
+
 /* Stops the walk and waits for its thread. */
 void scan_free(struct scan *scan);
 DEFINE_CLEANUP(struct scan, scan_free);
