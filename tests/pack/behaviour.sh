@@ -158,6 +158,18 @@ the_same_tree_gives_the_same_bytes() {
 	cmp one.pxar two.pxar || fail "not the same"
 }
 
+a_given_prelude_is_stored_as_it_is() {
+	mkdir tree
+	printf '*.swp\n' >prelude
+	status 2 "$PXAR_PACK" --prelude prelude tree one.pxar
+	said "--split"
+	status 1 "$PXAR_PACK" --split --prelude missing tree two
+	status 0 "$PXAR_PACK" --split --prelude prelude --exclude x tree two
+	# after FORMAT_VERSION, 24 bytes, and the item's header, 16
+	tail -c +41 two.mpxar | head -c 6 | cmp - prelude || fail "another prelude"
+	"$LIST" two.mpxar two.ppxar || fail "not readable"
+}
+
 if [ "${1:-}" = mounts ]; then
 	run a_virtual_file_system_is_an_empty_directory
 	exit "$failed"
@@ -173,6 +185,7 @@ run what_cannot_be_read_is_3_and_named
 run the_account_tells_what_there_is
 run reading_leaves_access_times_alone
 run the_same_tree_gives_the_same_bytes
+run a_given_prelude_is_stored_as_it_is
 # In a mount namespace of its own: whatever happens, no mount stays.
 if is_root && unshare -m true 2>/dev/null; then
 	unshare -m "$self" mounts || failed=1
