@@ -7,7 +7,7 @@
  *
  * A read happens on the terms of a struct io: one that may not wait returns 1, "would wait",
  * instead of blocking, and the caller runs again from the start where it may. Waiting is what
- * costs a thread: a disk, a decoder. It never means "try later" to a reader that may wait.
+ * costs a thread: a disk, a decoder.
  *
  * Threads: a source may be read from any thread; it is freed after the last read has ended.
  */
@@ -21,8 +21,13 @@
 #include "core/cleanup.h"
 #include "core/error.h"
 
+struct job;
+
 struct io {
 	bool may_wait;
+	struct job *
+		job; /* who is reading, if it can be parked while somebody else gets the same bytes:
+			a read then returns 1 although it may wait, and the job runs again */
 };
 
 struct source;

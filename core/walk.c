@@ -184,7 +184,8 @@ static int number_targets(struct walking *w, struct error *err)
 	return 0;
 }
 
-int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, struct error *err)
+int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop,
+	     const struct walk_pace *pace, struct error *err)
 {
 	CLEANUP(walk_freep) struct walk *walk = calloc(1, sizeof(*walk));
 	CLEANUP(release_stack) struct walking w = { .a = a, .stop = stop, .walk = walk };
@@ -195,6 +196,8 @@ int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, str
 	walk->totals.entries = 1;
 	r = push(&w, ENTRY_ROOT, 0, err);
 	while (r == 0 && w.n_stack) {
+		if (pace)
+			pace->rest(pace->arg);
 		if (*stop)
 			return stopped(err);
 		r = walk_directory(&w, err);

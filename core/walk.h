@@ -22,8 +22,16 @@ struct walk_totals {
 
 struct walk;
 
-/* Walks the whole archive; waits as long as it takes, or until *stop is set: -ECANCELED. */
-int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop, struct error *err);
+/* Asked before each directory: may take its time, so that others get theirs. */
+struct walk_pace {
+	void (*rest)(void *arg);
+	void *arg;
+};
+
+/* Walks the whole archive; waits as long as it takes, or until *stop is set: -ECANCELED. pace may
+   be NULL. */
+int walk_run(struct walk **out, struct accessor *a, const atomic_bool *stop,
+	     const struct walk_pace *pace, struct error *err);
 void walk_free(struct walk *walk);
 DEFINE_CLEANUP(struct walk, walk_free);
 

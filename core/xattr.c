@@ -281,7 +281,7 @@ int xattr_get(struct window *w, const struct entry *e, const struct entry_more *
 }
 
 /* Names being listed. An archive may repeat names as often as it likes, so whether one was there
-   already is looked up in sorted order; how many there can be is bounded by XATTR_LIST_MAX. */
+   already is looked up in sorted order; how many there can be is bounded by XATTR_NAMES_MAX. */
 struct listing {
 	struct buffer *out;
 	size_t begin;	  /* of the first name in out */
@@ -324,9 +324,9 @@ static int list_name(struct listing *l, const struct format_string *name, struct
 
 	if (is_listed(l, name, &place))
 		return 0;
-	if (at + name->len + 1 > XATTR_LIST_MAX)
+	if (at + name->len + 1 > XATTR_NAMES_MAX)
 		return error_set(err, E2BIG, "names of attributes: more than %d bytes",
-				 XATTR_LIST_MAX);
+				 XATTR_NAMES_MAX);
 	if (l->n == l->room) {
 		size_t room = l->room ? l->room * 2 : 64;
 		uint32_t *sorted = realloc(l->sorted, room * sizeof(*sorted));

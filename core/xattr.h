@@ -28,8 +28,8 @@ struct xattr_view {
 };
 
 enum {
-	XATTR_NONE = 2,	       /* no such attribute */
-	XATTR_LIST_MAX = 65536 /* what a listing may take in Linux */
+	XATTR_NONE = 2,		/* no such attribute */
+	XATTR_NAMES_MAX = 65536 /* what a listing may take in Linux */
 };
 
 /* Appends the names, each with its NUL: stored ones in their order, then those that are rebuilt.
