@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/datastore.h"
+
 static bool ends_with(const char *path, const char *suffix)
 {
 	size_t n = strlen(path), m = strlen(suffix);
@@ -63,6 +65,23 @@ int archive_open(struct archive **out, const char *path, const char *payload, bo
 	return r < 0 ? error_wrap(err, "%s", path) : 0;
 }
 
+int archive_open_datastore(struct archive **out, const struct datastore_spec *spec,
+			   struct error *err)
+{
+	CLEANUP(datastore_freep) struct datastore *datastore = NULL;
+	struct source *meta, *payload;
+	int r;
+
+	r = datastore_open(&datastore, spec, &meta, &payload, err);
+	if (r < 0)
+		return r;
+	r = archive_open_sources(out, meta, payload, spec->metadata_only, err);
+	if (r < 0)
+		return error_wrap(err, "%s", spec->didx ? spec->didx : spec->snapshot);
+	(*out)->datastore = TAKE(datastore);
+	return 0;
+}
+
 int archive_open_sources(struct archive **out, struct source *meta, struct source *payload,
 			 bool metadata_only, struct error *err)
 {
@@ -90,5 +109,6 @@ void archive_free(struct archive *archive)
 	accessor_free(archive->accessor);
 	source_free(archive->payload);
 	source_free(archive->meta);
+	datastore_free(archive->datastore);
 	free(archive);
 }

@@ -2,6 +2,7 @@
 #include "daemon/dispatch.h"
 
 #include <fuse_lowlevel.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,41 +11,59 @@
 
 enum { MAX_BACKGROUND = 64, CONGESTION = 48 }; /* requests the kernel keeps in flight */
 
-struct dispatch {
-	struct fs *fs;
-	uv_loop_t *loop;
-	struct dispatch_hooks hooks;
-	unsigned busy;
-	bool answering_init;
-};
-
 /* A request on its way through the pool. */
-struct job {
-	uv_work_t work;
+struct call {
+	struct job job;
 	struct dispatch *d;
-	fuse_req_t req;
+	fuse_req_t req; /* gone once answered */
 	ops_handler *handler;
 	struct request rq;
+	atomic_bool answered; /* by whoever sets it: its worker, the clock, or an interruption */
+	uint64_t until_ms;
+	struct call *earlier,
+		*later; /* the loop's thread alone, as long as the clock runs for it */
+	bool timed;
 	char name[];
 };
 
-int dispatch_new(struct dispatch **out, struct fs *fs, uv_loop_t *loop,
-		 const struct dispatch_hooks *hooks, struct error *err)
+struct dispatch {
+	struct fs *fs;
+	struct pool *pool;
+	struct dispatch_hooks hooks;
+	uint64_t timeout_ms;
+	uv_timer_t clock;
+	struct call *first, *last; /* in the pool, by until_ms */
+	bool answering_init;
+};
+
+static void on_clock(uv_timer_t *clock);
+
+int dispatch_new(struct dispatch **out, struct fs *fs, uv_loop_t *loop, struct pool *pool,
+		 unsigned timeout_ms, const struct dispatch_hooks *hooks, struct error *err)
 {
 	struct dispatch *d = calloc(1, sizeof(*d));
 
 	if (!d)
 		return error_set(err, ENOMEM, "out of memory");
 	d->fs = fs;
-	d->loop = loop;
+	d->pool = pool;
+	d->timeout_ms = timeout_ms;
 	d->hooks = *hooks;
+	uv_timer_init(loop, &d->clock);
+	d->clock.data = d;
 	*out = d;
 	return 0;
 }
 
+static void on_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
 void dispatch_free(struct dispatch *d)
 {
-	free(d);
+	if (d)
+		uv_close((uv_handle_t *)&d->clock, on_closed);
 }
 
 bool dispatch_answers_init(struct dispatch *d)
@@ -56,23 +75,20 @@ bool dispatch_answers_init(struct dispatch *d)
 	return true;
 }
 
-unsigned dispatch_busy(const struct dispatch *d)
+/* Runs the handler and answers, unless `answered` says that somebody has meanwhile: true; false
+   when it would wait and may not, or was parked. */
+static bool run(struct fs *fs, const struct io *io, fuse_req_t req, ops_handler *handler,
+		const struct request *rq, atomic_bool *answered)
 {
-	return d->busy;
-}
-
-/* Runs the handler and answers: true; false when it would wait and may not. */
-static bool run(struct fs *fs, fuse_req_t req, ops_handler *handler, const struct request *rq,
-		bool may_wait)
-{
-	const struct io io = { .may_wait = may_wait };
 	struct reply reply = reply_init(fs->buffers);
 	struct error err = { 0 };
-	int r = handler(fs, &io, rq, &reply, &err);
+	int r = handler(fs, io, rq, &reply, &err);
 
-	if (r < 0)
+	if (r > 0 || (answered && atomic_exchange(answered, true)))
+		; /* not the time, or not ours, to answer */
+	else if (r < 0)
 		reply_error(req, &err);
-	else if (r == 0)
+	else
 		reply_send(req, &reply);
 	reply_release(&reply);
 	return r <= 0;
@@ -86,68 +102,114 @@ static void refuse(fuse_req_t req, int code, const char *why)
 	reply_error(req, &err);
 }
 
-static void job_run(uv_work_t *work)
+static void refuse_call(struct call *call, int code, const char *why)
 {
-	struct job *job = (struct job *)work;
+	if (!atomic_exchange(&call->answered, true))
+		refuse(call->req, code, why);
+}
 
-	if (fuse_req_interrupted(job->req)) {
-		refuse(job->req, EINTR, "interrupted");
+static void call_run(struct job *job)
+{
+	struct call *call = (struct call *)job;
+	const struct io io = { .may_wait = true, .job = job };
+
+	if (!call->answered &&
+	    !run(call->d->fs, &io, call->req, call->handler, &call->rq, &call->answered) &&
+	    !job->parked)
+		refuse_call(call, EIO, "a handler that may wait did not");
+}
+
+static void stop_clock(struct call *call)
+{
+	struct dispatch *d = call->d;
+
+	if (!call->timed)
 		return;
-	}
-	if (!run(job->d->fs, job->req, job->handler, &job->rq, true))
-		refuse(job->req, EIO, "a handler that may wait did not");
+	call->timed = false;
+	*(call->earlier ? &call->earlier->later : &d->first) = call->later;
+	*(call->later ? &call->later->earlier : &d->last) = call->earlier;
+	if (!d->first)
+		uv_timer_stop(&d->clock);
 }
 
-static void job_done(uv_work_t *work, int status)
+static void call_done(struct job *job)
 {
-	struct job *job = (struct job *)work;
-	struct dispatch *d = job->d;
+	struct call *call = (struct call *)job;
 
-	if (status < 0) /* cancelled before it ran */
-		refuse(job->req, EINTR, "cancelled");
-	free(job);
-	if (--d->busy == 0)
-		d->hooks.on_idle(d->hooks.arg);
+	stop_clock(call);
+	free(call);
 }
 
-/* Whoever asked does not wait any more. A job that has begun goes on. Called while the loop's
-   thread reads the interruption, and a job lives until that thread has run job_done(). */
+/* Nobody waits longer than this for an answer. What holds the worker up goes on holding it up. */
+static void on_clock(uv_timer_t *clock)
+{
+	struct dispatch *d = clock->data;
+	uint64_t now = uv_now(clock->loop);
+
+	while (d->first && d->first->until_ms <= now) {
+		refuse_call(d->first, EIO, "the archive did not answer in time");
+		stop_clock(d->first);
+	}
+	if (d->first)
+		uv_timer_start(clock, on_clock, d->first->until_ms - now, 0);
+}
+
+static void start_clock(struct call *call)
+{
+	struct dispatch *d = call->d;
+
+	call->until_ms = uv_now(d->clock.loop) + d->timeout_ms;
+	call->timed = true;
+	call->earlier = d->last;
+	*(d->last ? &d->last->later : &d->first) = call;
+	d->last = call;
+	if (d->first == call)
+		uv_timer_start(&d->clock, on_clock, d->timeout_ms, 0);
+}
+
+/* Whoever asked does not wait any more, and is told so at once; what has begun goes on, for others
+   may need it too. Called while the loop's thread reads the interruption, and a call lives until
+   that thread has run call_done(). */
 static void on_interrupt(fuse_req_t req, void *data)
 {
-	struct job *job = data;
+	struct call *call = data;
 
 	(void)req;
-	uv_cancel((uv_req_t *)&job->work);
+	refuse_call(call, EINTR, "interrupted");
+	pool_cancel(&call->job);
 }
 
 static void hop(struct dispatch *d, fuse_req_t req, ops_handler *handler, const struct request *rq)
 {
 	size_t n = rq->name ? strlen(rq->name) + 1 : 0;
-	struct job *job = calloc(1, sizeof(*job) + n);
+	struct call *call = calloc(1, sizeof(*call) + n);
 
-	if (!job) {
+	if (!call) {
 		refuse(req, ENOMEM, "out of memory");
 		return;
 	}
-	job->d = d;
-	job->req = req;
-	job->handler = handler;
-	job->rq = *rq;
+	call->job.run = call_run;
+	call->job.done = call_done;
+	call->d = d;
+	call->req = req;
+	call->handler = handler;
+	call->rq = *rq;
 	if (n) {
-		memcpy(job->name, rq->name, n);
-		job->rq.name = job->name;
+		memcpy(call->name, rq->name, n);
+		call->rq.name = call->name;
 	}
-	d->busy++;
-	fuse_req_interrupt_func(req, on_interrupt, job);
-	uv_queue_work(d->loop, &job->work, job_run, job_done);
+	fuse_req_interrupt_func(req, on_interrupt, call);
+	start_clock(call);
+	pool_submit(d->pool, &call->job);
 }
 
 static void serve(fuse_req_t req, ops_handler *handler, struct request rq)
 {
+	static const struct io io = { .may_wait = false };
 	struct dispatch *d = fuse_req_userdata(req);
 
 	rq.uid = fuse_req_ctx(req)->uid;
-	if (!run(d->fs, req, handler, &rq, false))
+	if (!run(d->fs, &io, req, handler, &rq, NULL))
 		hop(d, req, handler, &rq);
 }
 

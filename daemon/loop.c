@@ -18,6 +18,7 @@ struct loop {
 	uv_poll_t poll;
 	uv_signal_t signals[N_SIGNALS];
 	uv_timer_t grace;
+	struct pool *pool;
 	const struct loop_mount *mount;
 	struct dispatch *dispatch;
 	struct session *session;
@@ -39,7 +40,7 @@ static void close_handles(struct loop *l)
    and closes behind us. */
 static void give_up(struct loop *l, const char *why)
 {
-	log_error("%s: ending with %u requests unanswered", why, dispatch_busy(l->dispatch));
+	log_error("%s: ending with %u requests unanswered", why, pool_busy(l->pool));
 	session_abandon(l->session);
 	log_close();
 	_exit(LOOP_EXIT_HUNG);
@@ -52,8 +53,13 @@ static void on_grace_over(uv_timer_t *timer)
 
 static void end_if_idle(struct loop *l)
 {
-	if (l->ending && !dispatch_busy(l->dispatch))
+	if (l->ending && !pool_busy(l->pool))
 		uv_stop(&l->uv);
+}
+
+static void on_idle(void *arg)
+{
+	end_if_idle(arg);
 }
 
 static void end(struct loop *l, int result)
@@ -63,6 +69,7 @@ static void end(struct loop *l, int result)
 	l->ending = true;
 	l->result = result;
 	uv_poll_stop(&l->poll);
+	pool_close(l->pool);
 	uv_timer_start(&l->grace, on_grace_over, GRACE_MS, 0);
 	end_if_idle(l);
 }
@@ -72,7 +79,7 @@ static void on_signal(uv_signal_t *handle, int number)
 	struct loop *l = handle->data;
 
 	if (l->ending) {
-		if (dispatch_busy(l->dispatch))
+		if (pool_busy(l->pool))
 			give_up(l, "told to end again");
 		return; /* it is about to */
 	}
@@ -83,11 +90,6 @@ static void on_signal(uv_signal_t *handle, int number)
 static void on_init(void *arg)
 {
 	((struct loop *)arg)->answers = true;
-}
-
-static void on_idle(void *arg)
-{
-	end_if_idle(arg);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -157,12 +159,12 @@ static void let_signals_end_it(void)
 
 static int mount_and_serve(struct loop *l, struct error *err)
 {
-	const struct dispatch_hooks hooks = { .on_init = on_init, .on_idle = on_idle, .arg = l };
+	const struct dispatch_hooks hooks = { .on_init = on_init, .arg = l };
 	const struct loop_mount *m = l->mount;
 	int r;
 
 	block_signals(SIG_BLOCK);
-	r = dispatch_new(&l->dispatch, m->fs, &l->uv, &hooks, err);
+	r = dispatch_new(&l->dispatch, m->fs, &l->uv, l->pool, m->timeout_ms, &hooks, err);
 	if (!r)
 		r = session_mount(&l->session, l->dispatch, m->mountpoint, m->fuse_options,
 				  m->debug, err);
@@ -171,25 +173,57 @@ static int mount_and_serve(struct loop *l, struct error *err)
 	if (r < 0)
 		return r;
 	block_signals(SIG_UNBLOCK);
+	pool_open(l->pool);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	block_signals(SIG_BLOCK); /* it is ending, and must not end before it has unmounted */
 	close_handles(l);
 	return l->result;
 }
 
-int loop_run(const struct loop_mount *mount, struct error *err)
+int loop_run(struct loop *l, const struct loop_mount *mount, struct error *err)
 {
-	struct loop l = { .mount = mount, .err = err };
-	int r = uv_loop_init(&l.uv);
+	int r;
 
-	if (r < 0)
-		return error_set(err, r, "event loop: %s", uv_strerror(r));
-	r = mount_and_serve(&l, err);
-	session_free(l.session);
-	uv_run(&l.uv, UV_RUN_DEFAULT); /* lets the handles close */
-	uv_loop_close(&l.uv);
-	dispatch_free(l.dispatch);
+	l->mount = mount;
+	l->err = err;
+	r = mount_and_serve(l, err);
+	session_free(l->session);
+	dispatch_free(l->dispatch);
 	if (r == 0)
 		let_signals_end_it();
 	return r;
+}
+
+int loop_new(struct loop **out, struct error *err)
+{
+	struct loop *l = calloc(1, sizeof(*l));
+	int r = l ? uv_loop_init(&l->uv) : UV_ENOMEM;
+
+	if (r < 0) {
+		free(l);
+		return error_set(err, r, "event loop: %s", uv_strerror(r));
+	}
+	r = pool_new(&l->pool, &l->uv, on_idle, l, err);
+	if (r < 0) {
+		uv_loop_close(&l->uv);
+		free(l);
+		return r;
+	}
+	*out = l;
+	return 0;
+}
+
+void loop_free(struct loop *l)
+{
+	if (!l)
+		return;
+	pool_free(l->pool);
+	uv_run(&l->uv, UV_RUN_DEFAULT); /* lets the handles close */
+	uv_loop_close(&l->uv);
+	free(l);
+}
+
+struct pool *loop_pool(struct loop *l)
+{
+	return l->pool;
 }

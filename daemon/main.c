@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <uv.h>
 
+#include "chunkcache/password.h"
 #include "daemon/background.h"
+#include "daemon/datastore.h"
 #include "daemon/log.h"
 #include "daemon/loop.h"
 #include "daemon/mountpoint.h"
@@ -37,15 +39,57 @@ static int size_pool(unsigned threads, struct error *err)
 	return r < 0 ? error_set(err, r, "threads: %s", uv_strerror(r)) : 0;
 }
 
-static int open_fs(struct fs **out, const struct options *o, struct error *err)
+static int open_archive(struct archive **out, const struct options *o, struct loop *loop,
+			struct error *err)
+{
+	static const enum reader_verify verify[] = {
+		[OPTIONS_VERIFY_ONCE] = READER_VERIFY_ONCE,
+		[OPTIONS_VERIFY_ALWAYS] = READER_VERIFY_ALWAYS,
+		[OPTIONS_VERIFY_CRC] = READER_VERIFY_CRC,
+	};
+
+	if (!o->n_stores) {
+		password_forget();
+		return archive_open(out, o->archive, o->payload, o->metadata_only, err);
+	}
+	return archive_open_datastore(out,
+				      &(struct datastore_spec){
+					      .didx = o->didx,
+					      .payload_didx = o->payload_didx,
+					      .snapshot = o->archive,
+					      .ns = o->ns,
+					      .stores = o->stores,
+					      .n_stores = o->n_stores,
+					      .metadata_only = o->metadata_only,
+					      .require_signature = o->require_signature,
+					      .require_encryption = o->require_encryption,
+					      .keyfile = o->keyfile,
+					      .keyfd = o->keyfd,
+					      .cache_bytes = o->cache_bytes,
+					      .verify = verify[o->verify],
+					      .pool = loop_pool(loop),
+					      .ahead_max = o->threads,
+				      },
+				      err);
+}
+
+/* The walk is not worth decoding every chunk of an archive for it, unless it is asked for. */
+static bool wants_scan(const struct options *o, const struct archive *archive)
+{
+	if (o->scan == OPTIONS_SCAN_AUTO && archive->datastore)
+		return datastore_is_cheap_to_walk(archive->datastore);
+	return o->scan != OPTIONS_SCAN_OFF;
+}
+
+static int open_fs(struct fs **out, const struct options *o, struct loop *loop, struct error *err)
 {
 	struct archive *archive;
 	int r;
 
-	r = archive_open(&archive, o->archive, o->payload, o->metadata_only, err);
+	r = open_archive(&archive, o, loop, err);
 	if (r < 0)
 		return r;
-	r = fs_new(out, archive, o->dir_cache_bytes, o->scan != OPTIONS_SCAN_OFF, err);
+	r = fs_new(out, archive, o->dir_cache_bytes, wants_scan(o, archive), err);
 	if (r < 0)
 		return r;
 	(*out)->pxar_xattrs = o->pxar_xattrs;
@@ -60,6 +104,7 @@ static int mount_archive(struct main *m, struct error *err)
 {
 	const struct options *o = &m->options;
 	CLEANUP(freep) char *mountpoint = NULL;
+	CLEANUP(loop_freep) struct loop *loop = NULL;
 	CLEANUP(fs_freep) struct fs *fs = NULL;
 	int r;
 
@@ -67,13 +112,17 @@ static int mount_archive(struct main *m, struct error *err)
 	if (!r)
 		r = size_pool(o->threads, err);
 	if (!r)
-		r = open_fs(&fs, o, err);
+		r = loop_new(&loop, err);
+	if (!r)
+		r = open_fs(&fs, o, loop, err);
 	if (r < 0)
 		return r;
-	return loop_run(&(struct loop_mount){ .fs = fs,
+	return loop_run(loop,
+			&(struct loop_mount){ .fs = fs,
 					      .mountpoint = mountpoint,
 					      .fuse_options = o->fuse_options,
 					      .debug = o->debug,
+					      .timeout_ms = o->timeout_s * 1000,
 					      .ready = mount_answers,
 					      .arg = m },
 			err);

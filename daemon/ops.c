@@ -177,7 +177,10 @@ int ops_read(struct fs *fs, const struct io *io, const struct request *rq, struc
 {
 	struct entry e;
 	size_t n = 0;
-	int r = inodes_content(fs->inodes, io, rq->number, &e, err);
+	int r;
+
+	scan_give_way(fs->scan);
+	r = inodes_content(fs->inodes, io, rq->number, &e, err);
 
 	if (r)
 		return r < 0 ? error_wrap(err, "read of %#" PRIx64, rq->number) : r;

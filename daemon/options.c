@@ -4,6 +4,7 @@
 
 #include <fuse_lowlevel.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uv.h>
@@ -12,41 +13,72 @@
 #include "core/cleanup.h"
 #include "core/cursor.h"
 #include "daemon/log.h"
+#include "daemon/operands.h"
 
 enum {
 	THREADS_MAX = 64,
 	SCAN_WAIT_MAX_MS = 3600000,
+	TIMEOUT_MAX_S = 3600,
 	QUOTE_SIZE = 128, /* of a word of the user's in a message */
 };
 
 #define MIB (UINT64_C(1) << 20)
 #define DIR_CACHE_MIN MIB
-#define DIR_CACHE_MAX (MIB << 20)
+#define CACHE_MIN (16 * MIB)
+#define SIZE_MAX_BYTES (MIB << 20)
 
 struct option {
 	const char *name;  /* NULL: a letter only, which is -o */
 	char letter;	   /* 0: none */
 	const char *value; /* what --help calls the value; NULL for a switch */
 	size_t flag;	   /* a switch: the offset of its bool */
-	int (*set)(struct options *o, const char *value, struct error *err);
+	size_t text;	   /* a value that is taken as it is: the offset of its const char * */
+	int (*set)(struct options *o, const char *value, struct error *err); /* any other value */
 	const char *group; /* heads a group in --help */
 	const char *help;
 };
 
-static int set_payload(struct options *o, const char *value, struct error *err);
+static int set_cache_size(struct options *o, const char *value, struct error *err);
 static int set_dir_cache(struct options *o, const char *value, struct error *err);
+static int set_keyfd(struct options *o, const char *value, struct error *err);
 static int set_scan(struct options *o, const char *value, struct error *err);
 static int set_scan_wait(struct options *o, const char *value, struct error *err);
+static int set_store(struct options *o, const char *value, struct error *err);
 static int set_threads(struct options *o, const char *value, struct error *err);
+static int set_timeout(struct options *o, const char *value, struct error *err);
+static int set_verify(struct options *o, const char *value, struct error *err);
 static int set_words(struct options *o, const char *value, struct error *err);
 
 #define FLAG(field) .flag = offsetof(struct options, field)
+#define TEXT(field) .text = offsetof(struct options, field)
 
 static const struct option table[] = {
-	{ "payload", .value = "FILE", .set = set_payload, .group = "Archive",
+	{ "payload", .value = "FILE", TEXT(payload), .group = "Archive",
 	  .help = "contents of a split archive (default: the .ppxar beside it)" },
 	{ "metadata-only", FLAG(metadata_only),
 	  .help = "mount a split archive without contents: names and attributes" },
+
+	{ "store", .value = "DIR", .set = set_store, .group = "Chunk stores",
+	  .help = "a datastore; up to 8: what is missing or bad in one is\n"
+		  "taken from the next" },
+	{ "ns", .value = "NS", TEXT(ns),
+	  .help = "namespace of TYPE/ID/TIME/ARCHIVE: a/b/c (default: the root)" },
+	{ "didx", .value = "INDEX", TEXT(didx),
+	  .help = "mount this .pxar.didx or .mpxar.didx; no ARCHIVE then" },
+	{ "payload-didx", .value = "FILE", TEXT(payload_didx),
+	  .help = "index of the contents of a split archive (default: the\n"
+		  ".ppxar.didx beside INDEX)" },
+	{ "verify", .value = "WHEN", .set = set_verify,
+	  .help = "hold chunks against their digests once, always or not\n"
+		  "at all: crc (default: once)" },
+
+	{ "keyfile", .value = "FILE", TEXT(keyfile), .group = "Keys",
+	  .help = "the key (default: that of the backup client, if it fits)" },
+	{ "keyfd", .value = "FD", .set = set_keyfd,
+	  .help = "open descriptor from which to read the key file" },
+	{ "require-encryption", FLAG(require_encryption), .help = "mount only what is encrypted" },
+	{ "require-signature", FLAG(require_signature),
+	  .help = "mount only what is signed with the key" },
 
 	{ "allow-other", FLAG(allow_other), .group = "Mount",
 	  .help = "let other users in, as far as permissions let them" },
@@ -62,6 +94,12 @@ static const struct option table[] = {
 
 	{ "threads", .value = "N", .set = set_threads, .group = "Serving",
 	  .help = "threads that wait for the archive, 1 to 64 (default: 4)" },
+	{ "timeout", .value = "SECONDS", .set = set_timeout,
+	  .help = "how long a request may wait for the archive before it\n"
+		  "fails, 1 to 3600 (default: 30)" },
+	{ "cache-size", .value = "SIZE", .set = set_cache_size,
+	  .help = "memory for decoded chunks, 16M to 1024G (default: a\n"
+		  "quarter of what is available, within 64M and 1G)" },
 	{ "dir-cache", .value = "SIZE", .set = set_dir_cache,
 	  .help = "memory for decoded directories, in bytes or with K, M\n"
 		  "or G, 1M to 1024G (default: 32M)" },
@@ -118,34 +156,114 @@ static int refuse_value(const char *name, const char *value, const char *want, s
 			 quote(text, value, strlen(value)));
 }
 
-static int set_payload(struct options *o, const char *value, struct error *err)
+static int take_text(const char **text, const char *name, const char *value, const char *want,
+		     struct error *err)
 {
 	if (!*value)
-		return error_set(err, EINVAL, "option payload takes a file, not an empty word");
-	o->payload = value;
+		return error_set(err, EINVAL, "option %s takes %s, not an empty word", name, want);
+	*text = value;
 	return 0;
+}
+
+static int take_number(uint64_t *n, const char *name, const char *value, uint64_t min, uint64_t max,
+		       const char *want, struct error *err)
+{
+	const char *end;
+
+	if (!parse_digits(value, &end, n) || *end || *n < min || *n > max)
+		return refuse_value(name, value, want, err);
+	return 0;
+}
+
+static int take_size(uint64_t *n, const char *name, const char *value, uint64_t min,
+		     const char *want, struct error *err)
+{
+	static const char suffixes[] = "KMG";
+	const char *end, *suffix;
+	uint64_t unit = 1;
+	bool good;
+
+	good = parse_digits(value, &end, n);
+	if (good && *end) {
+		suffix = strchr(suffixes, *end);
+		good = suffix && !end[1];
+		unit = suffix ? UINT64_C(1) << (10 * (suffix - suffixes + 1)) : 1;
+	}
+	if (!good || !checked_mul(*n, unit, n) || *n < min || *n > SIZE_MAX_BYTES)
+		return refuse_value(name, value, want, err);
+	return 0;
+}
+
+/* The index of value among n words. */
+static int take_choice(size_t *choice, const char *name, const char *value,
+		       const char *const *words, size_t n, const char *want, struct error *err)
+{
+	for (*choice = 0; *choice < n; ++*choice)
+		if (strcmp(value, words[*choice]) == 0)
+			return 0;
+	return refuse_value(name, value, want, err);
 }
 
 static int set_threads(struct options *o, const char *value, struct error *err)
 {
-	const char *end;
 	uint64_t n;
+	int r = take_number(&n, "threads", value, 1, THREADS_MAX, "a number from 1 to 64", err);
 
-	if (!parse_digits(value, &end, &n) || *end || n < 1 || n > THREADS_MAX)
-		return refuse_value("threads", value, "a number from 1 to 64", err);
-	o->threads = (unsigned)n;
-	return 0;
+	if (r == 0)
+		o->threads = (unsigned)n;
+	return r;
 }
 
 static int set_scan_wait(struct options *o, const char *value, struct error *err)
 {
-	const char *end;
 	uint64_t n;
+	int r = take_number(&n, "scan-wait", value, 0, SCAN_WAIT_MAX_MS,
+			    "milliseconds from 0 to 3600000", err);
 
-	if (!parse_digits(value, &end, &n) || *end || n > SCAN_WAIT_MAX_MS)
-		return refuse_value("scan-wait", value, "milliseconds from 0 to 3600000", err);
-	o->scan_wait_ms = (unsigned)n;
-	return 0;
+	if (r == 0)
+		o->scan_wait_ms = (unsigned)n;
+	return r;
+}
+
+static int set_timeout(struct options *o, const char *value, struct error *err)
+{
+	uint64_t n;
+	int r = take_number(&n, "timeout", value, 1, TIMEOUT_MAX_S, "seconds from 1 to 3600", err);
+
+	if (r == 0)
+		o->timeout_s = (unsigned)n;
+	return r;
+}
+
+static int set_keyfd(struct options *o, const char *value, struct error *err)
+{
+	uint64_t n;
+	int r = take_number(&n, "keyfd", value, 0, INT_MAX, "the number of an open descriptor",
+			    err);
+
+	if (r == 0)
+		o->keyfd = (int)n;
+	return r;
+}
+
+static int set_dir_cache(struct options *o, const char *value, struct error *err)
+{
+	uint64_t n;
+	int r = take_size(&n, "dir-cache", value, DIR_CACHE_MIN, "a size from 1M to 1024G", err);
+
+	if (r == 0)
+		o->dir_cache_bytes = n;
+	return r;
+}
+
+static int set_cache_size(struct options *o, const char *value, struct error *err)
+{
+	uint64_t n;
+	int r = take_size(&n, "cache-size", value, CACHE_MIN, "a size from 16M to 1024G", err);
+
+	if (r == 0)
+		o->cache_bytes = n;
+	return r;
 }
 
 static int set_scan(struct options *o, const char *value, struct error *err)
@@ -155,33 +273,37 @@ static int set_scan(struct options *o, const char *value, struct error *err)
 		[OPTIONS_SCAN_WAIT] = "wait",
 		[OPTIONS_SCAN_OFF] = "off",
 	};
+	size_t mode;
+	int r = take_choice(&mode, "scan", value, modes, sizeof(modes) / sizeof(*modes),
+			    "auto, wait or off", err);
 
-	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
-		if (strcmp(value, modes[i]) == 0) {
-			o->scan = (enum options_scan)i;
-			return 0;
-		}
-	}
-	return refuse_value("scan", value, "auto, wait or off", err);
+	if (r == 0)
+		o->scan = (enum options_scan)mode;
+	return r;
 }
 
-static int set_dir_cache(struct options *o, const char *value, struct error *err)
+static int set_verify(struct options *o, const char *value, struct error *err)
 {
-	static const char suffixes[] = "KMG";
-	const char *end, *suffix;
-	uint64_t n, unit = 1;
-	bool good;
+	static const char *const modes[] = {
+		[OPTIONS_VERIFY_ONCE] = "once",
+		[OPTIONS_VERIFY_ALWAYS] = "always",
+		[OPTIONS_VERIFY_CRC] = "crc",
+	};
+	size_t mode;
+	int r = take_choice(&mode, "verify", value, modes, sizeof(modes) / sizeof(*modes),
+			    "once, always or crc", err);
 
-	good = parse_digits(value, &end, &n);
-	if (good && *end) {
-		suffix = strchr(suffixes, *end);
-		good = suffix && !end[1];
-		unit = suffix ? UINT64_C(1) << (10 * (suffix - suffixes + 1)) : 1;
-	}
-	if (!good || !checked_mul(n, unit, &n) || n < DIR_CACHE_MIN || n > DIR_CACHE_MAX)
-		return refuse_value("dir-cache", value, "a size from 1M to 1024G", err);
-	o->dir_cache_bytes = n;
-	return 0;
+	if (r == 0)
+		o->verify = (enum options_verify)mode;
+	return r;
+}
+
+static int set_store(struct options *o, const char *value, struct error *err)
+{
+	if (o->n_stores == OPTIONS_STORES_MAX)
+		return error_set(err, EINVAL, "option store may be given at most %d times",
+				 OPTIONS_STORES_MAX);
+	return take_text(&o->stores[o->n_stores++], "store", value, "DIR", err);
 }
 
 /* Equal but for '_', which may stand for '-'. */
@@ -218,6 +340,9 @@ static int apply(struct options *o, const struct option *option, const char *val
 
 	if (option->value && !value)
 		return error_set(err, EINVAL, "option %s needs a value: %s", name, option->value);
+	if (option->text)
+		return take_text((const char **)((char *)o + option->text), name, value,
+				 option->value, err);
 	if (option->value)
 		return option->set(o, value, err);
 	if (value)
@@ -358,37 +483,15 @@ static int parse_arguments(struct options *o, struct arguments *args, struct err
 	return r;
 }
 
-static int take_operands(struct options *o, const struct arguments *args, struct error *err)
-{
-	const size_t want = o->unmount ? 1 : 2;
-	char text[QUOTE_SIZE];
-
-	if (args->n_operands > want)
-		return error_set(err, EINVAL, "one argument too many: '%s'",
-				 quote(text, args->operands[want], strlen(args->operands[want])));
-	if (args->n_operands < want)
-		return error_set(err, EINVAL, "%s missing",
-				 args->n_operands ? "MOUNTPOINT is"
-				 : o->unmount	  ? "the MOUNTPOINT to unmount is"
-						  : "ARCHIVE and MOUNTPOINT are");
-	if (!o->unmount)
-		o->archive = args->operands[0];
-	o->mountpoint = args->operands[want - 1];
-	if ((o->archive && !*o->archive) || !*o->mountpoint)
-		return error_set(err, EINVAL, "%s is an empty word",
-				 *o->mountpoint ? "ARCHIVE" : "MOUNTPOINT");
-	if (o->payload && o->metadata_only)
-		return error_set(err, EINVAL, "payload and metadata-only exclude each other");
-	return 0;
-}
-
 /* The archive's name goes into a list that libfuse, and later fusermount3, splits at commas: with
-   its commas and backslashes escaped it stays one value, whatever it is called. */
+   its commas and backslashes escaped it stays one value, whatever it is called. That of a
+   snapshot's archive is no path, whatever lies in the current directory. */
 static int build_fuse_options(struct options *o, struct error *err)
 {
 	static const char always[] = "ro,nosuid,nodev,default_permissions";
 	static const char name[] = ",subtype=pxar,fsname=";
-	CLEANUP(freep) char *resolved = realpath(o->archive, NULL);
+	const bool is_file = o->didx || !o->n_stores;
+	CLEANUP(freep) char *resolved = is_file ? realpath(o->archive, NULL) : NULL;
 	CLEANUP(buffer_release) struct buffer b = { 0 };
 	int r;
 
@@ -423,7 +526,7 @@ static int parse(struct options *o, struct arguments *args, struct error *err)
 		return r;
 	if (o->help || o->version)
 		return 1;
-	r = take_operands(o, args, err);
+	r = operands_take(o, args->operands, args->n_operands, err);
 	if (r < 0)
 		return r;
 	o->foreground |= o->debug;
@@ -438,6 +541,8 @@ int options_parse(struct options *o, int argc, char **argv, struct error *err)
 	int r;
 
 	*o = (struct options){
+		.keyfd = -1,
+		.timeout_s = 30,
 		.threads = 4,
 		.scan = OPTIONS_SCAN_AUTO,
 		.scan_wait_ms = 500,
@@ -478,18 +583,22 @@ static void print_option(const struct option *option, FILE *out)
 		n += snprintf(left + n, sizeof(left) - (size_t)n, "--%s%s", option->name,
 			      option->value ? " " : "");
 	snprintf(left + n, sizeof(left) - (size_t)n, "%s", option->value ? option->value : "");
-	fprintf(out, "  %-22s", left);
+	fprintf(out, "  %-24s", left);
 	for (; (end = strchr(line, '\n')); line = end + 1)
-		fprintf(out, "  %.*s\n%24s", (int)(end - line), line, "");
+		fprintf(out, "  %.*s\n%26s", (int)(end - line), line, "");
 	fprintf(out, "  %s\n", line);
 }
 
 void options_print_help(FILE *out)
 {
 	fputs("Usage: pxar-mount [OPTIONS] ARCHIVE MOUNTPOINT\n"
+	      "       pxar-mount [OPTIONS] --store DIR [--ns NS] TYPE/ID/TIME/ARCHIVE MOUNTPOINT\n"
+	      "       pxar-mount [OPTIONS] --store DIR --didx INDEX MOUNTPOINT\n"
 	      "       pxar-mount --unmount MOUNTPOINT\n"
 	      "\n"
-	      "Mount a Proxmox backup archive, .pxar or .mpxar with its .ppxar, read-only.\n",
+	      "Mount a Proxmox backup archive read-only: a file, .pxar or .mpxar with its .ppxar, "
+	      "or\n"
+	      "out of chunk stores, by its snapshot, where TIME may be latest, or by its index.\n",
 	      out);
 	for (size_t i = 0; i < TABLE_SIZE; i++)
 		print_option(&table[i], out);

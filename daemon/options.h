@@ -3,7 +3,7 @@
  *
  * One table (options.c) holds every option; from it come `--key value`, `--key=value`, the short
  * letters, `-o key=value`, and --help. Names may be written with '_' for '-', as mount(8) users
- * expect of allow_other. The last of repeated options counts.
+ * expect of allow_other. The last of repeated options counts, but for --store, which adds up.
  *
  * In the value of -o a comma is written "\," and a backslash "\\". Generic words of mount(8) are
  * accepted there, so that fstab's "defaults" works; noexec is honoured, what would weaken
@@ -33,11 +33,33 @@ enum options_scan {
 	OPTIONS_SCAN_OFF,
 };
 
+/* When a chunk is held against its digest; its checksum or tag always is. */
+enum options_verify {
+	OPTIONS_VERIFY_ONCE,
+	OPTIONS_VERIFY_ALWAYS,
+	OPTIONS_VERIFY_CRC,
+};
+
+enum { OPTIONS_STORES_MAX = 8 };
+
 struct options {
-	const char *archive; /* as given; NULL with unmount */
+	/* What is mounted, as given: didx if there is one; otherwise TYPE/ID/TIME/NAME if there are
+	   stores; otherwise a file. NULL with unmount. */
+	const char *archive;
 	const char *mountpoint;
 	const char *payload; /* NULL: beside the archive */
 	bool metadata_only;
+	const char *didx;
+	const char *payload_didx; /* NULL: beside didx */
+	const char *stores[OPTIONS_STORES_MAX];
+	size_t n_stores; /* 0: the archive is a plain file */
+	const char *ns;	 /* NULL: the root */
+	const char *keyfile;
+	int keyfd; /* -1: none */
+	bool require_encryption, require_signature;
+	enum options_verify verify;
+	uint64_t cache_bytes; /* 0: as much as suits the machine */
+	unsigned timeout_s;
 	bool foreground;
 	bool debug; /* implies foreground and the highest log level */
 	bool verbose;

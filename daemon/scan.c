@@ -5,23 +5,49 @@
 
 #include "daemon/log.h"
 
+enum {
+	READING_MS = 50, /* how long after a read a reader is taken to go on */
+	REST_MS = 10,
+	REST_MAX_MS = 10000, /* in all: then the count is more important */
+};
+
 struct scan {
 	struct accessor *accessor;
 	uv_thread_t thread;
 	bool started;
 	atomic_bool stop;
+	_Atomic uint64_t read_at_ms;
+	unsigned rested_ms; /* the walk's thread alone */
 	_Atomic(struct walk *) result;
 	_Atomic enum scan_state state;
 	uv_mutex_t lock; /* for ended only: the atomics above are read without it */
 	uv_cond_t ended;
 };
 
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
+
+/* On a cold archive the walk reads as much as the disk gives, just when somebody wants to copy. */
+static void rest(void *arg)
+{
+	struct scan *scan = arg;
+
+	while (!scan->stop && now_ms() - scan->read_at_ms < READING_MS &&
+	       scan->rested_ms < REST_MAX_MS) {
+		uv_sleep(REST_MS);
+		scan->rested_ms += REST_MS;
+	}
+}
+
 static void run(void *arg)
 {
 	struct scan *scan = arg;
+	const struct walk_pace pace = { .rest = rest, .arg = scan };
 	struct walk *walk = NULL;
 	struct error err = { 0 };
-	int r = walk_run(&walk, scan->accessor, &scan->stop, &err);
+	int r = walk_run(&walk, scan->accessor, &scan->stop, &pace, &err);
 
 	if (r < 0 && r != -ECANCELED)
 		log_warn("counting links: %s; link counts stay unknown", err.text);
@@ -94,6 +120,12 @@ void scan_wait_end(struct scan *scan)
 	while (scan->state == SCAN_RUNNING)
 		uv_cond_wait(&scan->ended, &scan->lock);
 	uv_mutex_unlock(&scan->lock);
+}
+
+void scan_give_way(struct scan *scan)
+{
+	if (scan->state == SCAN_RUNNING)
+		scan->read_at_ms = now_ms();
 }
 
 enum scan_state scan_state(const struct scan *scan)

@@ -34,6 +34,9 @@ DEFINE_CLEANUP(struct scan, scan_free);
 enum scan_state scan_wait(struct scan *scan, unsigned timeout_ms);
 void scan_wait_end(struct scan *scan);
 
+/* Somebody reads a file: the walk rests meanwhile, for a while. */
+void scan_give_way(struct scan *scan);
+
 enum scan_state scan_state(const struct scan *scan);
 
 /* What the walk found; NULL unless SCAN_DONE. Valid as long as the scan. */
