@@ -101,4 +101,10 @@ void report_account(struct report *r)
 	if (r->trouble)
 		fprintf(stderr, "; %" PRIu64 " could not be stored as found", r->trouble);
 	fputc('\n', stderr);
+	if (!*r->snapshot)
+		return;
+	fprintf(stderr, "%s: ", r->snapshot);
+	count(r->chunks_written, "new chunk", "new chunks");
+	fprintf(stderr, "%" PRIu64 " reused, %s stored\n", r->chunks_reused,
+		human_size(done, r->stored_bytes));
 }

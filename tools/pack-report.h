@@ -13,12 +13,16 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "chunkcache/snapshot.h"
+
 struct report {
 	bool quiet;    /* neither progress nor notes nor account */
 	bool terminal; /* there is someone to see progress */
 	uint64_t files, dirs, links, special;
-	uint64_t bytes;	  /* of files' content */
-	uint64_t trouble; /* warnings so far */
+	uint64_t bytes;					      /* of files' content */
+	uint64_t trouble;				      /* warnings so far */
+	char snapshot[SNAPSHOT_PATH_SIZE];		      /* that was made; empty: none */
+	uint64_t chunks_written, chunks_reused, stored_bytes; /* for it */
 	struct timespec start, shown;
 	bool line_shown;
 };
@@ -39,7 +43,8 @@ void report_progress(struct report *r);
 /* Takes the line of progress away. */
 void report_clear(struct report *r);
 
-/* "3 files, 1 directory, 2 links, 8.789 KiB; 1 could not be stored as found" */
+/* "3 files, 1 directory, 2 links, 8.789 KiB; 1 could not be stored as found", and for a snapshot
+   "host/web/2024-06-01T02:00:00Z: 2 new chunks, 7 reused, 1.25 MiB stored" */
 void report_account(struct report *r);
 
 #endif

@@ -159,11 +159,55 @@ static int copy_content(struct tree *t, struct error *err)
 	return r < 0 ? r : encoder_end_file(t->encoder, err);
 }
 
+/* What is neither file nor directory, in the catalog. */
+static int list_other(struct tree *t, enum catalog_type type, const char *name, struct error *err)
+{
+	return t->job->catalog ? catalog_writer_other(t->job->catalog, type, name, err) : 0;
+}
+
+static int list_file(struct tree *t, const char *name, uint64_t size, int64_t mtime,
+		     struct error *err)
+{
+	return t->job->catalog ? catalog_writer_file(t->job->catalog, name, size, mtime, err) : 0;
+}
+
+static int begin_dir(struct tree *t, const char *name, struct error *err)
+{
+	int r = encoder_begin_dir(t->encoder, name, &t->attrs.meta, err);
+
+	if (r == 0 && t->job->catalog)
+		r = catalog_writer_begin_dir(t->job->catalog, name, err);
+	return r;
+}
+
+static int end_dir(struct tree *t, struct error *err)
+{
+	int r = encoder_end_dir(t->encoder, err);
+
+	if (r == 0 && t->job->catalog)
+		r = catalog_writer_end_dir(t->job->catalog, err);
+	return r;
+}
+
+static int begin_file(struct tree *t, const char *name, const struct encoder_meta *m, uint64_t size,
+		      uint64_t *start, struct error *err)
+{
+	int r = 0;
+
+	if (t->job->before_payload)
+		r = t->job->before_payload(t->job->arg, err);
+	if (r == 0)
+		r = encoder_begin_file(t->encoder, name, m, size, start, err);
+	return r < 0 ? r : list_file(t, name, size, m->stat.mtime_sec, err);
+}
+
 static int visit_link(struct tree *t, const struct links_entry *first, const char *name,
 		      struct error *err)
 {
+	int r = encoder_hardlink(t->encoder, name, first->start, first->path, err);
+
 	t->report->links++;
-	return encoder_hardlink(t->encoder, name, first->start, first->path, err);
+	return r < 0 ? r : list_other(t, CATALOG_HARDLINK, name, err);
 }
 
 static int visit_file(struct tree *t, const struct level *level, const char *name, struct stat *st,
@@ -188,7 +232,7 @@ static int visit_file(struct tree *t, const struct level *level, const char *nam
 		report_warn(t->report, path(t), "left out: %s", err->text);
 		return 0;
 	}
-	r = encoder_begin_file(t->encoder, name, &t->attrs.meta, size, &start, err);
+	r = begin_file(t, name, &t->attrs.meta, size, &start, err);
 	if (r < 0)
 		return r;
 	r = copy_content(t, err);
@@ -206,6 +250,7 @@ static int visit_symlink(struct tree *t, const struct level *level, const char *
 {
 	char target[FORMAT_LINK_MAX + 2];
 	ssize_t n = readlinkat(level->fd, name, target, sizeof(target));
+	int r;
 
 	if (n < 0) {
 		report_warn(t->report, path(t), "left out: %m");
@@ -217,7 +262,31 @@ static int visit_symlink(struct tree *t, const struct level *level, const char *
 	}
 	target[n] = '\0';
 	t->report->links++;
-	return encoder_symlink(t->encoder, name, &t->attrs.meta, target, err);
+	r = encoder_symlink(t->encoder, name, &t->attrs.meta, target, err);
+	return r < 0 ? r : list_other(t, CATALOG_SYMLINK, name, err);
+}
+
+static int visit_device(struct tree *t, const char *name, const struct stat *st, struct error *err)
+{
+	int r = encoder_device(t->encoder, name, &t->attrs.meta, major(st->st_rdev),
+			       minor(st->st_rdev), err);
+
+	t->report->special++;
+	return r < 0 ? r
+		     : list_other(t,
+				  S_ISBLK(st->st_mode) ? CATALOG_BLOCK_DEVICE : CATALOG_CHAR_DEVICE,
+				  name, err);
+}
+
+static int visit_fifo_or_socket(struct tree *t, const char *name, const struct stat *st,
+				struct error *err)
+{
+	int r = encoder_fifo_or_socket(t->encoder, name, &t->attrs.meta, err);
+
+	t->report->special++;
+	return r < 0 ? r
+		     : list_other(t, S_ISFIFO(st->st_mode) ? CATALOG_FIFO : CATALOG_SOCKET, name,
+				  err);
 }
 
 /* Neither file nor directory. */
@@ -230,13 +299,10 @@ static int visit_special(struct tree *t, const struct level *level, const char *
 		return visit_symlink(t, level, name, err);
 	case S_IFCHR:
 	case S_IFBLK:
-		t->report->special++;
-		return encoder_device(t->encoder, name, &t->attrs.meta, major(st->st_rdev),
-				      minor(st->st_rdev), err);
+		return visit_device(t, name, st, err);
 	case S_IFIFO:
 	case S_IFSOCK:
-		t->report->special++;
-		return encoder_fifo_or_socket(t->encoder, name, &t->attrs.meta, err);
+		return visit_fifo_or_socket(t, name, st, err);
 	default:
 		report_warn(t->report, path(t), "left out: its type is %#o",
 			    (unsigned)(st->st_mode & S_IFMT));
@@ -293,7 +359,7 @@ static int skip_content(struct tree *t, bool is_virtual_fs, struct error *err)
 	report_note(t->report, path(t), "content left out: %s",
 		    is_virtual_fs ? "a virtual file system" : "another file system");
 	t->report->dirs++;
-	return encoder_end_dir(t->encoder, err);
+	return end_dir(t, err);
 }
 
 static int visit_dir(struct tree *t, const struct level *level, const char *name, struct stat *st,
@@ -318,7 +384,7 @@ static int visit_dir(struct tree *t, const struct level *level, const char *name
 	r = read_attrs(t, magic, fd, st, err);
 	if (r)
 		return r < 0 ? r : 0;
-	r = encoder_begin_dir(t->encoder, name, &t->attrs.meta, err);
+	r = begin_dir(t, name, err);
 	if (r < 0)
 		return r;
 	if (other_fs &&
@@ -346,7 +412,8 @@ static int visit(struct tree *t, struct level *level, struct error *err)
 	if (pattern_list_excludes(t->patterns, path(t), strlen(path(t)), S_ISDIR(st.st_mode)))
 		return 0;
 	if (is_skipped(t, &st)) {
-		report_note(t->report, path(t), "left out: it is the archive");
+		report_note(t->report, path(t), "left out: it is the %s",
+			    S_ISDIR(st.st_mode) ? "datastore" : "archive");
 		return 0;
 	}
 	if (strlen(name) > FORMAT_NAME_MAX) {
@@ -373,7 +440,7 @@ static int walk(struct tree *t, struct error *err)
 			r = visit(t, level, err);
 		} else {
 			pop_level(t);
-			r = t->n_levels ? encoder_end_dir(t->encoder, err) : 0;
+			r = t->n_levels ? end_dir(t, err) : 0;
 		}
 		if (r < 0)
 			return r;
@@ -393,7 +460,7 @@ static int add_cli_file(struct tree *t, struct error *err)
 	pattern_list_print(t->patterns, &text);
 	r = buffer_finish(&text, err);
 	if (r == 0)
-		r = encoder_begin_file(t->encoder, CLI_FILE, &m, text.len, NULL, err);
+		r = begin_file(t, CLI_FILE, &m, text.len, NULL, err);
 	if (r == 0)
 		r = encoder_data(t->encoder, text.bytes, text.len, err);
 	return r < 0 ? r : encoder_end_file(t->encoder, err);

@@ -10,6 +10,7 @@
 
 #include <signal.h>
 
+#include "chunkcache/catalog.h"
 #include "tools/pack-options.h"
 #include "tools/pack-output.h"
 #include "tools/pack-report.h"
@@ -18,9 +19,13 @@
 enum { TREE_DEPTH_MAX = 1024 };
 
 struct tree_job {
-	struct options *options;      /* its excludes are added to, and taken back */
-	struct sink *meta, *payload;  /* payload: NULL for a unified archive */
-	const struct output_id *skip; /* files to leave out: the archive itself */
+	struct options *options;     /* its excludes are added to, and taken back */
+	struct sink *meta, *payload; /* payload: NULL for a unified archive */
+	/* Called before a file's content goes into the payload; NULL: nobody wants to know. */
+	int (*before_payload)(void *arg, struct error *err);
+	void *arg;
+	struct catalog_writer *catalog; /* in the archive's root; NULL: there is none */
+	const struct output_id *skip;	/* what to leave out: the archive itself, the datastore */
 	size_t n_skip;
 	const volatile sig_atomic_t *stop; /* set: give up, -EINTR */
 	struct report *report;

@@ -1,5 +1,6 @@
 /*
- * pxar-pack.c - a directory into a .pxar archive, or a .mpxar and a .ppxar
+ * pxar-pack.c - a directory into a .pxar archive, or a .mpxar and a .ppxar, or a snapshot in a
+ * datastore; and keys for these
  *
  * Exit status: 0 all is stored; 1 failed, there is no archive; 2 the command line is wrong; 3 the
  * archive is complete but something could not be stored as it was found.
@@ -10,9 +11,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "tools/pack-key.h"
 #include "tools/pack-options.h"
 #include "tools/pack-output.h"
 #include "tools/pack-report.h"
+#include "tools/pack-snapshot.h"
 #include "tools/pack-tree.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INCOMPLETE = 3 };
@@ -147,6 +150,13 @@ static int complain(const struct error *err, int status)
 	return status;
 }
 
+static int create_key(const struct options *options, struct error *err)
+{
+	int r = pack_key_create(options->create_key, options->kdf, options->hint, err);
+
+	return r < 0 ? complain(err, EXIT_FAILED) : 0;
+}
+
 int main(int argc, char **argv)
 {
 	CLEANUP(options_release) struct options options = { 0 };
@@ -159,10 +169,13 @@ int main(int argc, char **argv)
 		return fflush(stdout) ? EXIT_FAILED : 0;
 	if (r < 0)
 		return complain(&err, EXIT_USAGE);
+	if (options.create_key)
+		return create_key(&options, &err);
 	set_signals();
 	raise_fd_limit();
 	report_init(&report, options.quiet);
-	r = pack(&options, &report, &err);
+	r = options.store ? pack_snapshot(&options, &stop, &report, &err)
+			  : pack(&options, &report, &err);
 	report_clear(&report);
 	if (r < 0)
 		return complain(&err, EXIT_FAILED);
