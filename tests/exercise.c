@@ -71,7 +71,7 @@ static void read_xattrs(struct exercising *x, uint64_t number)
 
 	if (!came(x, accessor_listxattr(x->a, &waiting, number, &everything, &names, NULL)))
 		return;
-	HOLDS(names.len <= XATTR_LIST_MAX);
+	HOLDS(names.len <= XATTR_NAMES_MAX);
 	for (unsigned n = 0; at < names.len; at += len + 1, n++) {
 		const char *name = (const char *)names.bytes + at;
 
@@ -227,7 +227,7 @@ static void check_walk(struct exercising *x)
 	const atomic_bool stop = false;
 	const struct walk_totals *totals;
 
-	HOLDS(walk_run(&walk, x->a, &stop, NULL) == 0);
+	HOLDS(walk_run(&walk, x->a, &stop, NULL, NULL) == 0);
 	totals = walk_totals(walk);
 	HOLDS(totals->entries == x->seen->entries);
 	HOLDS(totals->damaged == x->seen->damaged);

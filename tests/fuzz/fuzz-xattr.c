@@ -46,7 +46,7 @@ static void check_names(struct question *q, const struct buffer *names)
 	const char **sorted = malloc(names->len * sizeof(*sorted) + 1);
 	size_t n = 0;
 
-	if (!sorted || names->len > XATTR_LIST_MAX || (names->len && names->bytes[names->len - 1]))
+	if (!sorted || names->len > XATTR_NAMES_MAX || (names->len && names->bytes[names->len - 1]))
 		abort();
 	for (size_t at = 0; at < names->len; at += strlen(sorted[n++]) + 1) {
 		const char *name = (const char *)names->bytes + at;

@@ -62,8 +62,10 @@ static int answers(void *arg, struct error *err)
 
 static int run(struct hanging *h, bool scan, const char *mountpoint, struct error *err)
 {
+	CLEANUP(loop_freep) struct loop *loop = NULL;
 	CLEANUP(fs_freep) struct fs *fs = NULL;
 	struct loop_mount mount = {
+		.timeout_ms = 60000,
 		.mountpoint = mountpoint,
 		.fuse_options = "ro,nosuid,nodev,default_permissions,subtype=pxar,fsname=hang",
 		.ready = answers,
@@ -71,13 +73,15 @@ static int run(struct hanging *h, bool scan, const char *mountpoint, struct erro
 	struct archive *archive;
 	int r;
 
-	r = archive_open_sources(&archive, &h->source, NULL, false, err);
+	r = loop_new(&loop, err);
+	if (!r)
+		r = archive_open_sources(&archive, &h->source, NULL, false, err);
 	if (!r)
 		r = fs_new(&fs, archive, DIR_CACHE_BYTES, scan, err);
 	if (r < 0)
 		return r;
 	mount.fs = fs;
-	return loop_run(&mount, err);
+	return loop_run(loop, &mount, err);
 }
 
 int main(int argc, char **argv)

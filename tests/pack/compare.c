@@ -18,9 +18,6 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-/* The kernel's headers have a macro of this name, of the same value. */
-#undef XATTR_LIST_MAX
-
 #include "core/decoder.h"
 #include "core/xattr.h"
 

@@ -89,6 +89,61 @@ static bool has_dir_cache(const struct options *o)
 	return o->dir_cache_bytes == UINT64_C(3) << 30;
 }
 
+static bool has_store(const struct options *o)
+{
+	return o->n_stores > 0 && strcmp(o->stores[o->n_stores - 1], "s,t") == 0;
+}
+
+static bool has_ns(const struct options *o)
+{
+	return o->ns && strcmp(o->ns, "a/b") == 0;
+}
+
+static bool has_didx(const struct options *o)
+{
+	return o->didx && strcmp(o->didx, "archive") == 0;
+}
+
+static bool has_payload_didx(const struct options *o)
+{
+	return o->payload_didx && strcmp(o->payload_didx, "p,a\\y") == 0;
+}
+
+static bool has_keyfile(const struct options *o)
+{
+	return o->keyfile && strcmp(o->keyfile, "k,y") == 0;
+}
+
+static bool has_keyfd(const struct options *o)
+{
+	return o->keyfd == 0;
+}
+
+static bool has_require_encryption(const struct options *o)
+{
+	return o->require_encryption;
+}
+
+static bool has_require_signature(const struct options *o)
+{
+	return o->require_signature;
+}
+
+static bool has_verify(const struct options *o)
+{
+	return o->verify == OPTIONS_VERIFY_CRC;
+}
+
+static bool has_timeout(const struct options *o)
+{
+	return o->timeout_s == 3600;
+}
+
+static bool has_cache_size(const struct options *o)
+{
+	return o->cache_bytes == UINT64_C(5) << 30;
+}
+
 static bool has_unmount(const struct options *o)
 {
 	return o->unmount;
@@ -104,6 +159,8 @@ static bool has_version(const struct options *o)
 	return o->version;
 }
 
+#define SNAPSHOT "host/a/latest/x.pxar"
+
 /* Each option of the daemon, and how to see that it arrived. */
 static const struct {
 	const char *name, *letter, *value, *escaped;
@@ -111,12 +168,24 @@ static const struct {
 } options[] = {
 	{ "payload", NULL, "p,a\\y", "p\\,a\\\\y", has_payload },
 	{ "metadata-only", NULL, NULL, NULL, has_metadata_only },
+	{ "store", NULL, "s,t", "s\\,t", has_store },
+	{ "ns", NULL, "a/b", "a/b", has_ns },
+	{ "didx", NULL, "archive", "archive", has_didx },
+	{ "payload-didx", NULL, "p,a\\y", "p\\,a\\\\y", has_payload_didx },
+	{ "payload_didx", NULL, "p,a\\y", "p\\,a\\\\y", has_payload_didx },
+	{ "verify", NULL, "crc", "crc", has_verify },
+	{ "keyfile", NULL, "k,y", "k\\,y", has_keyfile },
+	{ "keyfd", NULL, "0", "0", has_keyfd },
+	{ "require-encryption", NULL, NULL, NULL, has_require_encryption },
+	{ "require-signature", NULL, NULL, NULL, has_require_signature },
 	{ "allow-other", NULL, NULL, NULL, has_allow_other },
 	{ "allow_other", NULL, NULL, NULL, has_allow_other },
 	{ "noexec", NULL, NULL, NULL, has_noexec },
 	{ "pxar-xattrs", NULL, NULL, NULL, has_pxar_xattrs },
 	{ "unmount", "-u", NULL, NULL, has_unmount },
 	{ "threads", NULL, "7", "7", has_threads },
+	{ "timeout", NULL, "3600", "3600", has_timeout },
+	{ "cache-size", NULL, "5G", "5G", has_cache_size },
 	{ "dir-cache", NULL, "3G", "3G", has_dir_cache },
 	{ "scan", NULL, "off", "off", has_scan },
 	{ "scan-wait", NULL, "0", "0", has_scan_wait },
@@ -128,19 +197,46 @@ static const struct {
 	{ "version", "-V", NULL, NULL, has_version },
 };
 
+/* What an option does not go without; the others have the ARCHIVE "archive". */
+static const struct context {
+	const char *name, *with;
+	const char *archive; /* NULL: there is none */
+} contexts[] = {
+	{ "store", NULL, SNAPSHOT },
+	{ "ns", "--store=s", SNAPSHOT },
+	{ "didx", "--store=s", NULL },
+	{ "payload-didx", "--store=s", "x.didx" },
+	{ "payload_didx", "--store=s", "x.didx" },
+	{ "keyfile", "--store=s", SNAPSHOT },
+	{ "keyfd", "--store=s", SNAPSHOT },
+	{ "require-encryption", "--store=s", SNAPSHOT },
+	{ "require-signature", "--store=s", SNAPSHOT },
+	{ "unmount", NULL, NULL },
+};
+
+static struct context context_of(const char *name)
+{
+	for (int i = 0; i < COUNT(contexts); i++)
+		if (strcmp(contexts[i].name, name) == 0)
+			return contexts[i];
+	return (struct context){ name, NULL, "archive" };
+}
+
 /* The same option before, between and behind the operands. */
 static void arrives(int i, const char *word, const char *value)
 {
-	const bool unmounts = strcmp(options[i].name, "unmount") == 0;
+	const struct context context = context_of(options[i].name);
+	const char *operands[] = { context.archive, "mountpoint" };
+	const bool alone = !context.archive;
 
-	for (int before = 0; before < (unmounts ? 2 : 3); before++) {
-		const char *words[ARGS_MAX] = { 0 }, *operands[] = { "archive", "mountpoint" };
+	for (int before = 0; before < (alone ? 2 : 3); before++) {
+		const char *words[ARGS_MAX] = { context.with };
 		struct error err = { 0 };
 		struct options o;
-		int n = 0, r;
+		int n = context.with ? 1 : 0, r;
 
-		for (int operand = unmounts; operand <= 2; operand++) {
-			if (operand - unmounts == before) {
+		for (int operand = alone; operand <= 2; operand++) {
+			if (operand - alone == before) {
 				words[n++] = word;
 				if (value)
 					words[n++] = value;
@@ -153,8 +249,8 @@ static void arrives(int i, const char *word, const char *value)
 		ck_assert_msg(options[i].arrived(&o), "%s %s", word, value ? value : "");
 		if (r == 0)
 			ck_assert_str_eq(o.mountpoint, "mountpoint");
-		if (r == 0 && !unmounts)
-			ck_assert_str_eq(o.archive, "archive");
+		if (r == 0 && !alone)
+			ck_assert_str_eq(o.archive, context.archive);
 		options_release(&o);
 	}
 }
@@ -192,6 +288,13 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_ptr_null(o.payload);
 	ck_assert(!o.metadata_only && !o.foreground && !o.debug && !o.verbose && !o.unmount);
 	ck_assert(!o.pxar_xattrs && !o.allow_other && !o.noexec);
+	ck_assert(!o.didx && !o.payload_didx && !o.ns && !o.keyfile);
+	ck_assert(!o.require_encryption && !o.require_signature);
+	ck_assert_uint_eq(o.n_stores, 0);
+	ck_assert_int_eq(o.keyfd, -1);
+	ck_assert_int_eq(o.verify, OPTIONS_VERIFY_ONCE);
+	ck_assert_uint_eq(o.cache_bytes, 0);
+	ck_assert_uint_eq(o.timeout_s, 30);
 	ck_assert_uint_eq(o.threads, 4);
 	ck_assert_int_eq(o.scan, OPTIONS_SCAN_AUTO);
 	ck_assert_uint_eq(o.scan_wait_ms, 500);
@@ -229,6 +332,22 @@ START_TEST(the_last_of_repeated_options_counts)
 }
 END_TEST
 
+START_TEST(stores_add_up_in_order)
+{
+	static const char *const want[] = { "1", "2,", "3", "4", "5", "6", "7", "8" };
+	struct error err = { 0 };
+	struct options o;
+
+	ck_assert_int_eq(PARSE(&o, &err, "--store=1", "-ostore=2\\,,store=3", "--store", "4", "-o",
+			       "store=5,store=6,store=7,store=8", SNAPSHOT, "m"),
+			 0);
+	ck_assert_uint_eq(o.n_stores, COUNT(want));
+	for (int i = 0; i < COUNT(want); i++)
+		ck_assert_str_eq(o.stores[i], want[i]);
+	options_release(&o);
+}
+END_TEST
+
 START_TEST(two_dashes_end_the_options)
 {
 	struct error err = { 0 };
@@ -262,15 +381,6 @@ static const struct {
 	const char *words[ARGS_MAX];
 	const char *want;
 } refused[] = {
-	{ { NULL }, "ARCHIVE and MOUNTPOINT are missing" },
-	{ { "a" }, "MOUNTPOINT is missing" },
-	{ { "a", "m", "x" }, "one argument too many: 'x'" },
-	{ { "a", "m", "x", "y" }, "one argument too many: 'x'" },
-	{ { "", "m" }, "ARCHIVE is an empty word" },
-	{ { "a", "" }, "MOUNTPOINT is an empty word" },
-	{ { "--unmount" }, "the MOUNTPOINT to unmount is missing" },
-	{ { "-u", "m", "x" }, "one argument too many: 'x'" },
-	{ { "-u", "" }, "MOUNTPOINT is an empty word" },
 	{ { "--unmount=m" }, "option unmount takes no value, but there is 'm'" },
 	{ { "--bogus", "a", "m" }, "unknown option '--bogus'" },
 	{ { "--bo\ngus=1", "a", "m" }, "unknown option '--bo\\x0agus'" },
@@ -279,8 +389,6 @@ static const struct {
 	{ { "--=1", "a", "m" }, "unknown option '--'" },
 	{ { "-x", "a", "m" }, "unknown option '-x'" },
 	{ { "-fx", "a", "m" }, "unknown option '-x'" },
-	{ { "--didx", "i", "m" }, "unknown option '--didx'" },
-	{ { "--store=s", "a", "m" }, "unknown option '--store'" },
 	{ { "-o", "ro,bogus=1", "a", "m" }, "unknown word 'bogus' after -o" },
 	{ { "-o", "fsname=x", "a", "m" }, "unknown word 'fsname' after -o" },
 	{ { "-o", "=", "a", "m" }, "unknown word '' after -o" },
@@ -292,9 +400,26 @@ static const struct {
 	{ { "-o", "payload", "a", "m" }, "option payload needs a value: FILE" },
 	{ { "a", "m", "-o" }, "option -o needs a value: WORD,..." },
 	{ { "a", "m", "--payload" }, "option payload needs a value: FILE" },
-	{ { "--payload=", "a", "m" }, "option payload takes a file, not an empty word" },
-	{ { "--payload=p", "--metadata-only", "a", "m" },
-	  "payload and metadata-only exclude each other" },
+	{ { "--payload=", "a", "m" }, "option payload takes FILE, not an empty word" },
+	{ { "--store=", "a", "m" }, "option store takes DIR, not an empty word" },
+	{ { "-o", "ns=", "a", "m" }, "option ns takes NS, not an empty word" },
+	{ { "-o", "store=1,store=2,store=3,store=4,store=5,store=6,store=7,store=8,store=9", "a",
+	    "m" },
+	  "option store may be given at most 8 times" },
+	{ { "--keyfd=-1", "a", "m" },
+	  "option keyfd takes the number of an open descriptor, not '-1'" },
+	{ { "--keyfd=2147483648", "a", "m" },
+	  "option keyfd takes the number of an open descriptor, not '2147483648'" },
+	{ { "--keyfile", "k", "--require-encryption=yes", "a", "m" },
+	  "option require-encryption takes no value, but there is 'yes'" },
+	{ { "--verify=never", "a", "m" }, "option verify takes once, always or crc, not 'never'" },
+	{ { "--timeout=0", "a", "m" }, "option timeout takes seconds from 1 to 3600, not '0'" },
+	{ { "--timeout=3601", "a", "m" },
+	  "option timeout takes seconds from 1 to 3600, not '3601'" },
+	{ { "--cache-size=0", "a", "m" },
+	  "option cache-size takes a size from 16M to 1024G, not '0'" },
+	{ { "--cache-size=16383K", "a", "m" },
+	  "option cache-size takes a size from 16M to 1024G, not '16383K'" },
 	{ { "--foreground=yes", "a", "m" },
 	  "option foreground takes no value, but there is 'yes'" },
 	{ { "-o", "debug=", "a", "m" }, "option debug takes no value, but there is ''" },
@@ -543,6 +668,7 @@ int main(void)
 	tcase_add_test(tc, defaults_are_those_of_the_manual);
 	tcase_add_test(tc, letters_may_stand_together);
 	tcase_add_test(tc, the_last_of_repeated_options_counts);
+	tcase_add_test(tc, stores_add_up_in_order);
 	tcase_add_test(tc, two_dashes_end_the_options);
 	tcase_add_test(tc, words_of_mount_are_accepted_and_overruled);
 	tcase_add_loop_test(tc, nonsense_is_refused_with_a_sentence, 0, COUNT(refused));

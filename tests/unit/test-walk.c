@@ -34,7 +34,7 @@ static void teardown(void)
 static const struct walk_totals *run(void)
 {
 	walk_free(TAKE(walk));
-	ck_assert_msg(walk_run(&walk, acc, &go, &err) == 0, "%s", err.text);
+	ck_assert_msg(walk_run(&walk, acc, &go, NULL, &err) == 0, "%s", err.text);
 	return walk_totals(walk);
 }
 
@@ -163,7 +163,7 @@ END_TEST
 START_TEST(it_can_be_stopped)
 {
 	use(archive_wide(false, 10));
-	ck_assert_int_eq(walk_run(&walk, acc, &stopped, &err), -ECANCELED);
+	ck_assert_int_eq(walk_run(&walk, acc, &stopped, NULL, &err), -ECANCELED);
 	ck_assert_ptr_null(walk);
 }
 END_TEST
