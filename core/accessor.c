@@ -224,21 +224,14 @@ int accessor_entry(struct accessor *a, const struct io *io, uint64_t number, str
 static int decode_number_at(struct accessor *a, struct window *w, uint64_t start, uint64_t *number,
 			    struct error *err)
 {
-	uint64_t size = a->archive.meta->size, offset;
 	struct format_string name;
-	struct entry e;
+	uint64_t offset;
 	int r;
 
-	r = entry_decode_name(w, start, size, &name, &offset, err);
-	if (r)
-		return r;
-	r = entry_decode(w, offset, size, a->archive.split, &e, NULL, err);
-	if (r)
-		return r;
-	if (e.kind != ENTRY_FILE)
-		return error_set(err, EUCLEAN, "entry at %" PRIu64 " is not a regular file", start);
-	*number = e.number;
-	return 0;
+	r = entry_decode_name(w, start, a->archive.meta->size, &name, &offset, err);
+	if (!r)
+		*number = offset | ENTRY_NON_DIRECTORY;
+	return r;
 }
 
 int accessor_number_at(struct accessor *a, const struct io *io, uint64_t start, uint64_t *number,

@@ -38,7 +38,8 @@ int accessor_entry(struct accessor *a, const struct io *io, uint64_t number, str
 int accessor_find(struct accessor *a, const struct io *io, uint64_t number, const char *name,
 		  size_t len, struct dir_entry *found, struct error *err);
 
-/* The number of the regular file whose FILENAME is at the offset, if there is one. */
+/* The number that a regular file has whose FILENAME is at the offset. Whether there is a file
+   behind that name is not looked at: it can take long, and only an entry that is shown tells. */
 int accessor_number_at(struct accessor *a, const struct io *io, uint64_t start, uint64_t *number,
 		       struct error *err);
 

@@ -15,7 +15,7 @@ enum {
 	EXPECT_NEAR = 128 * 1024, /* gaps up to this are cheaper to read than to seek over */
 	EXPECT_MAX = 2 * 1024 * 1024,
 	SAME_HASH_MAX = 16,
-	WASTE_MAX = 4 * 1024 * 1024,
+	WASTE_MAX = 512 * 1024,
 };
 
 /* A directory of which entries are being decoded. */

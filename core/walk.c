@@ -159,7 +159,7 @@ static int stopped(struct error *err)
 	return error_set(err, ECANCELED, "stopped");
 }
 
-/* Turns FILENAME offsets into numbers; what is no file there has no links. */
+/* Turns FILENAME offsets into numbers. Nobody asks for one that is no file's. */
 static int number_targets(struct walking *w, struct error *err)
 {
 	struct walk *walk = w->walk;

@@ -106,11 +106,15 @@ static void __attribute__((noinline)) read_symlink(struct exercising *x, const s
 static void __attribute__((noinline)) read_hardlink(struct exercising *x, const struct entry *e)
 {
 	char path[FORMAT_PATH_MAX + 1];
+	struct entry target;
 	uint64_t number;
 
 	if (came(x, accessor_link_path(x->a, &waiting, e->number, path, NULL)))
 		HOLDS(*path);
-	came(x, accessor_number_at(x->a, &waiting, e->size, &number, NULL));
+	if (came(x, accessor_number_at(x->a, &waiting, e->size, &number, NULL)) &&
+	    came(x, accessor_entry(x->a, &waiting, number, &target, NULL, NULL)) &&
+	    target.kind != ENTRY_FILE)
+		x->seen->failed++;
 }
 
 /* What a directory says of an entry is what its number says. */

@@ -2,7 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include "core/decoder.h"
 #include "core/walk.h"
 #include "tests/unit/archives.h"
 
@@ -135,7 +137,7 @@ START_TEST(damage_costs_only_itself)
 }
 END_TEST
 
-START_TEST(a_link_to_what_is_no_file_counts_for_nothing)
+START_TEST(a_link_to_what_is_no_file_counts_for_no_file)
 {
 	uint64_t hard;
 
@@ -144,7 +146,58 @@ START_TEST(a_link_to_what_is_no_file_counts_for_nothing)
 	archive_put64(&a, hard + 16, archive_name(&a, "hard") - archive_name(&a, "dir"));
 	ck_assert_uint_eq(run()->damaged, 0);
 	ck_assert_uint_eq(walk_links(walk, number_of("a")), 2);
-	ck_assert_uint_eq(walk_links(walk, number_of("dir")), 1);
+	ck_assert_uint_eq(walk_links(walk, number_of("dressed")), 1);
+}
+END_TEST
+
+/* A file with thousands of items, each of which may be taken for where another file begins, and as
+   many links that lead there. */
+static struct archive shared(void)
+{
+	enum { N = 2000, UNIT = 91, ITEMS = 24000, LINKS = 4000 };
+	struct format_stat st = { .mode = S_IFDIR };
+	struct archive made = { 0 };
+	struct buffer *b = &made.meta, records = { 0 };
+	uint64_t at = FORMAT_ENTRY_SIZE, goodbye;
+
+	format_encode_stat(b, &st);
+	st.mode = S_IFREG;
+	for (unsigned i = 0; i < N; i++) {
+		format_encode_string(b, FORMAT_FILENAME, "n", 1);
+		format_encode_stat(b, &st);
+		format_encode_header(b, FORMAT_XATTR,
+				     (i < N - 600 ? 600 : N - i) * UNIT - FORMAT_HEADER_SIZE);
+		buffer_add(b, "", 1); /* the end of its name */
+	}
+	format_encode_string(b, FORMAT_FILENAME, "n", 1);
+	format_encode_stat(b, &st);
+	for (unsigned i = 0; i < ITEMS; i++)
+		format_encode_bytes(b, FORMAT_XATTR, "", 1);
+	format_encode_bytes(b, FORMAT_PAYLOAD, "", 0);
+	goodbye = b->len + LINKS * 44;
+	format_encode_record(&records, &(struct format_record){ 0, goodbye - at, b->len - at });
+	for (unsigned i = 0; i < LINKS; i++) {
+		at = b->len;
+		format_encode_string(b, FORMAT_FILENAME, "l", 1);
+		format_encode_hardlink(b, at - FORMAT_ENTRY_SIZE - i % N * UNIT, "n", 1);
+		format_encode_record(&records, &(struct format_record){ 1, goodbye - at, 44 });
+	}
+	format_encode_record(&records,
+			     &(struct format_record){ FORMAT_GOODBYE_TAIL, goodbye,
+						      FORMAT_HEADER_SIZE + records.len + 24 });
+	format_encode_bytes(b, FORMAT_GOODBYE, records.bytes, records.len);
+	buffer_release(&records);
+	return made;
+}
+
+START_TEST(links_into_the_items_of_one_file_cost_no_more_than_others)
+{
+	clock_t began;
+
+	use(shared());
+	began = clock();
+	ck_assert_uint_eq(run()->damaged, 0);
+	ck_assert_int_lt(clock() - began, CLOCKS_PER_SEC); /* took three */
 }
 END_TEST
 
@@ -157,6 +210,31 @@ START_TEST(depth_is_limited)
 	use(archive_deep(20000));
 	ck_assert_uint_eq(run()->entries, 2 + DIR_DEPTH_MAX);
 	ck_assert_uint_eq(walk_totals(walk)->damaged, 1);
+}
+END_TEST
+
+static void count_rest(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+START_TEST(it_may_rest_before_each_directory)
+{
+	unsigned rests = 0, dirs = 0;
+	struct walk_pace pace = { .rest = count_rest, .arg = &rests };
+	struct decoder_item item = { .event = DECODER_LEAVE };
+	struct decoder *d;
+
+	use(archive_sample(false));
+	ck_assert_int_eq(walk_run(&walk, acc, &go, &pace, &err), 0);
+	ck_assert_int_eq(
+		decoder_open(&d, &meta.source, NULL, &(struct io){ .may_wait = true }, &err), 0);
+	while (item.event != DECODER_END) {
+		ck_assert_int_eq(decoder_next(d, &item, &err), 0);
+		dirs += item.event == DECODER_LEAVE;
+	}
+	decoder_free(d);
+	ck_assert_uint_eq(rests, dirs);
 }
 END_TEST
 
@@ -200,8 +278,10 @@ int main(void)
 	tcase_add_loop_test(tc, an_archive_without_attributes_is_told_apart, 0, 2);
 	tcase_add_test(tc, links_are_counted_exactly_in_whatever_number);
 	tcase_add_loop_test(tc, damage_costs_only_itself, 0, 2);
-	tcase_add_test(tc, a_link_to_what_is_no_file_counts_for_nothing);
+	tcase_add_test(tc, a_link_to_what_is_no_file_counts_for_no_file);
+	tcase_add_test(tc, links_into_the_items_of_one_file_cost_no_more_than_others);
 	tcase_add_test(tc, depth_is_limited);
+	tcase_add_test(tc, it_may_rest_before_each_directory);
 	tcase_add_test(tc, it_can_be_stopped);
 	tcase_add_loop_test(tc, unreadable_parts_are_counted_as_damage, 0, 2);
 	srunner_run_all(sr, CK_NORMAL);
