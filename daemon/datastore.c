@@ -271,7 +271,7 @@ static int open_indexes(struct opening *o, struct error *err)
 
 static uint32_t largest_chunk(const struct index *index)
 {
-	uint32_t largest = 0;
+	uint32_t largest = 1; /* no chunk is empty */
 
 	for (size_t i = 0; index && i < index_count(index); i++) {
 		uint32_t len = index_chunk(index, i).len;

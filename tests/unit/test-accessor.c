@@ -77,8 +77,11 @@ static void keep(const struct decoder_item *item)
 {
 	struct told *t;
 
-	if (n_told % 1024 == 0)
-		told = reallocarray(told, n_told + 1024, sizeof(*told));
+	if (n_told % 1024 == 0) {
+		t = reallocarray(told, n_told + 1024, sizeof(*told));
+		ck_assert_ptr_nonnull(t);
+		told = t;
+	}
 	t = &told[n_told++];
 	t->item = *item;
 	snprintf(t->name, sizeof(t->name), "%.*s", (int)item->name.len,

@@ -248,12 +248,12 @@ static const struct {
 START_TEST(a_manifest_is_taken_as_a_whole_or_not)
 {
 	size_t n = strlen(inputs[_i].json);
-	CLEANUP(freep) char *exact = malloc(n + 1); /* without the NUL: nothing may look for it */
+	CLEANUP(freep) char *exact = malloc(n ? n : 1); /* no NUL: nothing may look for it */
 	CLEANUP(manifest_freep) struct manifest *m = NULL;
 	struct error err = { 0 };
 	int r;
 
-	exact = realloc(exact, n ? n : 1);
+	ck_assert_ptr_nonnull(exact);
 	memcpy(exact, inputs[_i].json, n);
 	r = manifest_decode(&m, exact, n, &err);
 	ck_assert_msg(r == (inputs[_i].good ? 0 : -EUCLEAN), "%s: %s", inputs[_i].what, err.text);
